@@ -1,0 +1,170 @@
+//! What the loader tells the kernel: one postcard value, and the state of the machine at the hand-over.
+//!
+//! # Hand-over
+//! The loader enters the kernel at its ELF entry point with
+//! - RDI = address of the postcard bytes (in the physical map), RSI = their length;
+//! - long mode, interrupts off, direction flag clear, CR0.WP and EFER.NXE set;
+//! - paging: all physical memory up to the end of the last [`MemoryKind::Usable`], `Loaded` or `Acpi` range at
+//!   [`PHYSICAL_MAP`] (writable, never executable), the kernel's segments at their linked addresses with their own
+//!   rights (never writable and executable), and the identity map of the low 4 GiB that the loader itself runs in;
+//! - no usable stack: the kernel brings its own.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Virtual address at which physical address 0 appears in the kernel half of every space (PML4 entry 256 on).
+pub const PHYSICAL_MAP: u64 = 0xffff_8000_0000_0000;
+
+/// Lowest linked address of a kernel image (the top 2 GiB, as the `kernel` code model demands).
+pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+
+/// Version of [`BootInfo`]; the kernel refuses any other.
+pub const VERSION: u32 = 1;
+
+/// Everything the kernel learns about the machine. Addresses are physical unless they say otherwise.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BootInfo<'a> {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The words after the kernel's name (QEMU's `-append`, multiboot2's command line).
+    pub command_line: &'a str,
+    /// Sorted by address, page aligned, not overlapping. What no range names is not memory.
+    pub memory: Vec<MemoryRange, 64>,
+    /// Where the kernel's image lies: one contiguous piece, linked at `kernel_virtual`.
+    pub kernel: Range,
+    /// Linked address of the first byte of `kernel`.
+    pub kernel_virtual: u64,
+    /// The first program, laid out page by page and ready to map.
+    pub root: Image,
+    /// The tar archive with the system's programs and its manifest.
+    pub archive: Range,
+    /// What ACPI says about interrupt controllers.
+    pub acpi: Acpi,
+}
+
+/// A piece of physical memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// First byte.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// A piece of physical memory and what it is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryRange {
+    /// First byte, a multiple of 4096.
+    pub start: u64,
+    /// Length in bytes, a multiple of 4096.
+    pub size: u64,
+    /// What it is good for.
+    pub kind: MemoryKind,
+}
+
+/// What a range of physical memory is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemoryKind {
+    /// Free: becomes Untyped.
+    Usable,
+    /// Holds what the loader placed: page tables, kernel, root, archive, this information.
+    Loaded,
+    /// ACPI tables.
+    Acpi,
+    /// Memory or address space that firmware keeps; never handed out as RAM.
+    Reserved,
+}
+
+/// A program laid out in physical memory, each segment page aligned and contiguous.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Virtual address of the first instruction.
+    pub entry: u64,
+    /// What to map where.
+    pub segments: Vec<Segment, 8>,
+}
+
+/// One mapping of an [`Image`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Virtual address, a multiple of 4096.
+    pub address: u64,
+    /// Physical address, a multiple of 4096.
+    pub physical: u64,
+    /// Length in bytes, a multiple of 4096 (the tail is zero).
+    pub size: u64,
+    /// May be written (then it may not be executed).
+    pub write: bool,
+    /// May be executed.
+    pub execute: bool,
+}
+
+/// Interrupt controllers, from the MADT (ACPI 6.5, 5.2.12).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acpi {
+    /// The root pointer (RSDP), 0 if there is none.
+    pub rsdp: u64,
+    /// The local APIC's registers.
+    pub local_apic: u64,
+    /// Every IO-APIC.
+    pub io_apics: Vec<IoApic, 4>,
+    /// ISA lines that are not wired one to one.
+    pub overrides: Vec<Override, 16>,
+    /// Port of PM1a_CNT (FADT), for power-off; 0 if unknown.
+    pub pm1a_control: u16,
+}
+
+/// One IO-APIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoApic {
+    /// Its registers.
+    pub address: u64,
+    /// The first global system interrupt it serves.
+    pub gsi_base: u32,
+}
+
+/// An ISA interrupt that arrives at another global system interrupt, or with other polarity or trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// ISA line, 0 to 15.
+    pub isa: u8,
+    /// Global system interrupt.
+    pub gsi: u32,
+    /// Asserted when low.
+    pub active_low: bool,
+    /// Level triggered.
+    pub level: bool,
+}
+
+/// How a run ends: the value written to QEMU's `isa-debug-exit` port. QEMU's own status is `2 * value + 1`.
+pub mod exit {
+    /// I/O port of the device (`-device isa-debug-exit,iobase=0xf4,iosize=4`).
+    pub const PORT: u16 = 0xf4;
+    /// Everything asked for succeeded.
+    pub const SUCCESS: u8 = 0x10;
+    /// A command failed.
+    pub const COMMAND_FAILED: u8 = 0x11;
+    /// The kernel panicked.
+    pub const KERNEL_PANIC: u8 = 0x20;
+    /// The loader refused to start.
+    pub const LOADER_REFUSED: u8 = 0x30;
+    /// Root, the first program, could not build the system.
+    pub const ROOT_FAILED: u8 = 0x31;
+
+    /// QEMU's exit status for a value.
+    pub const fn status(value: u8) -> i32 {
+        2 * value as i32 + 1
+    }
+}
+
+/// Names of the files in the archive.
+pub mod archive {
+    /// The kernel's ELF file.
+    pub const KERNEL: &str = "kernel";
+    /// The first program's ELF file.
+    pub const ROOT: &str = "root";
+    /// The manifest, in postcard (crate `manifest`).
+    pub const MANIFEST: &str = "manifest";
+}

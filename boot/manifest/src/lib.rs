@@ -1,0 +1,92 @@
+//! Which programs make up a system, and who holds which capability.
+//!
+//! A person writes it as TOML (`boot/systems/*.toml`); the host tool checks it and packs it as postcard; root
+//! builds the system from it and nothing else.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+use alloc::{string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// A whole system. Programs start in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Its name, for people.
+    pub name: String,
+    /// `[[program]]` tables.
+    #[serde(rename = "program")]
+    pub programs: Vec<Program>,
+}
+
+/// One program: an ELF file of the archive with its authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Unique; also the name under which others ask for its endpoint in `needs`.
+    pub name: String,
+    /// ELF file in the archive and cargo binary; `name` if empty.
+    #[serde(default)]
+    pub binary: String,
+    /// A program calls only programs of a higher rank (root has the highest): no cycles.
+    pub rank: u8,
+    /// Thread priority, 1 to 250. At least that of every program that calls it.
+    pub priority: u8,
+    /// Memory it may use, in bytes, everything included.
+    pub memory: u64,
+    /// Arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Endpoints it may call: program names, `root.memory`, `root.control`.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Names it answers for, such as `disk:` (`names` translates them to this program).
+    #[serde(default)]
+    pub exports: Vec<String>,
+    /// Hardware it owns.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Reply objects: how many callers it can park.
+    #[serde(default)]
+    pub replies: u8,
+    /// Start it anew when it dies.
+    #[serde(default)]
+    pub restart: bool,
+}
+
+impl Program {
+    /// The ELF file's name in the archive.
+    pub fn file(&self) -> &str {
+        if self.binary.is_empty() { &self.name } else { &self.binary }
+    }
+}
+
+/// A piece of hardware. One owner each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// `{ pci = { vendor = 0x1af4, device = [0x1001, 0x1042], index = 0 } }`: the index-th function with these ids, with
+    /// its memory BARs (but never the page of its MSI-X table) and one MSI-X interrupt. Absent is not an error: the program is told.
+    Pci {
+        /// PCI vendor id.
+        vendor: u16,
+        /// Any of these device ids.
+        device: Vec<u16>,
+        /// Which of the matching functions, in order of bus, device, function.
+        #[serde(default)]
+        index: u8,
+    },
+    /// `{ ports = { base = 0x3f8, count = 8 } }`: I/O ports.
+    Ports {
+        /// First port.
+        base: u16,
+        /// How many.
+        count: u16,
+    },
+    /// `{ irq = { isa = 4 } }`: an ISA interrupt line.
+    Irq {
+        /// ISA line, 0 to 15.
+        isa: u8,
+    },
+}

@@ -1,0 +1,61 @@
+//! `root.control`: the supervisor, for holders of the capability.
+//!
+//! Every program may call [`EXIT`] and [`PANIC`] (it holds `root.memory`, which is the same endpoint with fewer rights in
+//! its badge); the rest needs `root.control` in the manifest. Answers longer than registers are postcard in lease 0.
+
+use alloc::{string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// `w0` = status: the caller ends. No reply.
+pub const EXIT: u32 = 0x100;
+/// Lease 0 (READ) = message: the caller panicked; it is logged and torn down. No reply.
+pub const PANIC: u32 = 0x101;
+/// Lease 0 (WRITE): [`Vec<ProgramStatus>`]. Replies `w0` = bytes.
+pub const PS: u32 = 0x102;
+/// Lease 0 (WRITE): [`MemoryStatus`]. Replies `w0` = bytes.
+pub const MEM: u32 = 0x103;
+/// `w0` = exit value for the machine ([`bootinfo::exit`] of the host tool's contract): powers off. No reply.
+pub const POWER_OFF: u32 = 0x104;
+/// `w0` = position; lease 0 (WRITE): text of the kernel's log. Replies `w0` = bytes, `w1` = position of the first.
+pub const LOG: u32 = 0x105;
+
+/// A line of `ps`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Program id.
+    pub id: u32,
+    /// Name in the manifest.
+    pub name: String,
+    /// Thread priority.
+    pub priority: u8,
+    /// `abi::object::thread::State` of its first thread; 255 = ended.
+    pub state: u8,
+    /// Why it ended, if it did.
+    pub ended: Option<Ended>,
+    /// Paid CPU time in TSC ticks.
+    pub time: u64,
+    /// Bytes of its budget in use, and the budget.
+    pub memory: (u64, u64),
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// It said so.
+    Exit(u32),
+    /// It panicked.
+    Panic,
+    /// It trapped: vector, address, RIP.
+    Fault(u8, u64, u64),
+}
+
+/// The answer to `mem`. Bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// Memory the kernel gave root.
+    pub total: u64,
+    /// Not yet given to a program.
+    pub free: u64,
+    /// Budget and use of each program by name.
+    pub programs: Vec<(String, u64, u64)>,
+}

@@ -1,0 +1,75 @@
+//! What root tells a program it starts: one postcard page at [`INFO`], read-only.
+
+use alloc::{string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// Where the page is mapped.
+pub const INFO: u64 = 0x1000_0000_0000;
+/// Area of the first thread: message buffer, guard page, stack. Aligned to [`abi::buffer::AREA`].
+pub const THREAD_AREA: u64 = 0x7000_0000_0000;
+/// Pages of the first thread's stack, at the end of its area.
+pub const STACK_PAGES: u64 = 16;
+/// Address space that the heap may grow in.
+pub const HEAP: u64 = 0x2000_0000_0000;
+/// Address space for device registers and DMA memory, handed out by root upwards.
+pub const DEVICES: u64 = 0x3000_0000_0000;
+
+/// Slot of the program's own CapTable (WRITE, INSPECT).
+pub const TABLE: u32 = 1;
+/// Slot of the endpoint it receives from (all rights, badge 0).
+pub const ENDPOINT: u32 = 2;
+/// Slots from here on are as [`ProgramInfo`] lists them; those from [`ProgramInfo::free_slots`] on are empty.
+pub const FIRST: u32 = 3;
+
+/// The page's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramInfo {
+    /// Unique since boot; the upper half of the badge on every capability the program got from root.
+    pub id: u32,
+    /// Its name in the manifest.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// TSC ticks per second.
+    pub tsc_hz: u64,
+    /// Endpoints it may call, by the name under `needs` in the manifest (`root.memory`, `root.control`, `console` …).
+    pub endpoints: Vec<(String, u32)>,
+    /// Its Reply objects.
+    pub replies: Vec<u32>,
+    /// Its hardware, in the order of the manifest.
+    pub devices: Vec<Device>,
+    /// First slot that is free for the program's own use, and the number of slots of its table.
+    pub free_slots: (u32, u32),
+}
+
+/// A piece of hardware a program holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// A PCI function, or `None` if the machine has none like it.
+    Pci(Option<PciDevice>),
+    /// I/O ports: slot, first port, count.
+    Ports {
+        /// Slot of the IoPorts capability.
+        slot: u32,
+        /// First port.
+        base: u16,
+        /// How many.
+        count: u16,
+    },
+    /// An ISA interrupt: slot of the Irq (attached, not bound).
+    Irq {
+        /// Slot of the Irq capability.
+        slot: u32,
+    },
+}
+
+/// A PCI function, its memory mapped and its interrupt attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PciDevice {
+    /// Configuration space as root left it (memory decoding and bus mastering on, MSI-X enabled with entry 0 set).
+    pub config: Vec<u32>,
+    /// Per BAR: size in bytes (0: absent, I/O, or upper half) and the address where root mapped it (0: not given).
+    pub bars: [(u64, u64); 6],
+    /// Slot of the Irq that MSI-X entry 0 fires (attached, not bound); `None` if the function has no MSI-X.
+    pub irq: Option<u32>,
+}

@@ -1,0 +1,2 @@
+//! Kernel.
+#![cfg_attr(target_os = "none", no_std)]
