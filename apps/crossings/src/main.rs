@@ -1,0 +1,2 @@
+//! App crossings.
+fn main() {}

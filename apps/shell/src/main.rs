@@ -1,0 +1,2 @@
+//! App shell.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Server console.
+fn main() {}

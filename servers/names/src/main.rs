@@ -1,0 +1,2 @@
+//! Server names.
+fn main() {}

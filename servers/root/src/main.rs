@@ -1,0 +1,2 @@
+//! Server root.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Server timer.
+fn main() {}
