@@ -82,7 +82,6 @@ pub fn enter(input: Input) -> Output {
     let (mut tag, mut badge, mut lease) = (input.tag.0, input.target.0 as u64, input.length);
     // SAFETY: the kernel preserves RSP, RBX, RBP and writes no memory but the message buffer and what the leases
     // lend; the callers in this module keep the borrows of what they lend alive across the call.
-    #[cfg(target_os = "none")]
     unsafe {
         asm!(
             "syscall",
