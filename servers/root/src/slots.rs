@@ -1,0 +1,75 @@
+//! What lies in which slot of root's own table (2^[`abi::root::TABLE_BITS`] slots).
+
+use abi::root::{FIRST_UNTYPED, TABLE_BITS};
+
+/// Root's own Untyped, for the few objects that belong to no program.
+pub const OWN_MEMORY: u32 = 140;
+/// The endpoint root receives from.
+pub const ENDPOINT: u32 = 141;
+/// I/O ports: PCI configuration (0xcf8 to 0xcff).
+pub const PCI_PORTS: u32 = 142;
+/// I/O ports: the serial line, for root's last words only.
+pub const SERIAL_PORTS: u32 = 143;
+/// I/O ports: QEMU's exit device.
+pub const EXIT_PORTS: u32 = 144;
+/// I/O ports: ACPI's PM1a control register.
+pub const ACPI_PORTS: u32 = 145;
+
+/// [`BATCH`] slots for capabilities on their way into a program. Empty between two operations.
+pub const SCRATCH: u32 = 192;
+/// Most frames made at once (the kernel's limit for RETYPE).
+pub const BATCH: u32 = 64;
+
+/// First slot of the first program.
+const PROGRAMS: u32 = 512;
+/// Slots kept for each program.
+const PER_PROGRAM: u32 = 32;
+/// Most programs of a system.
+pub const MAX_PROGRAMS: usize = (((1 << TABLE_BITS) - PROGRAMS) / PER_PROGRAM) as usize;
+
+const _: () = assert!(FIRST_UNTYPED + 128 <= OWN_MEMORY);
+
+/// The slots of one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramSlots(u32);
+
+impl ProgramSlots {
+    /// Those of the program at `index` of the manifest, below [`MAX_PROGRAMS`].
+    pub const fn new(index: usize) -> Self {
+        Self(PROGRAMS + index as u32 * PER_PROGRAM)
+    }
+    /// Its budget: the Untyped from which everything it has is made.
+    pub const fn budget(self) -> u32 {
+        self.0
+    }
+    /// Its address space.
+    pub const fn space(self) -> u32 {
+        self.0 + 1
+    }
+    /// Its own table.
+    pub const fn table(self) -> u32 {
+        self.0 + 2
+    }
+    /// The table that keeps its frames; it never gets a capability to it.
+    pub const fn vault(self) -> u32 {
+        self.0 + 3
+    }
+    /// Its first thread.
+    pub const fn thread(self) -> u32 {
+        self.0 + 4
+    }
+    /// The endpoint it receives from.
+    pub const fn endpoint(self) -> u32 {
+        self.0 + 5
+    }
+    /// Root's endpoint with the badge that says: a fault of this program.
+    pub const fn fault(self) -> u32 {
+        self.0 + 6
+    }
+    /// The frames of its stack, lowest address first, kept at hand for backtraces.
+    pub const fn stack(self) -> u32 {
+        self.0 + 8
+    }
+}
+
+const _: () = assert!(8 + libsys::proto::program::STACK_PAGES <= PER_PROGRAM as u64);
