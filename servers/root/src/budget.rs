@@ -3,9 +3,12 @@
 //! A budget is one Untyped. All that a program has is made from it, so that one REVOKE takes all back, and the
 //! Untyped starts anew (KERNEL.md A3). Budgets last as long as the machine runs; they are never divided again.
 
-use crate::kernel;
+use crate::slots::TABLE;
+use abi::object::untyped;
 use abi::{Error, Kind, PAGE};
 use alloc::vec::Vec;
+use libsys::object::Untyped;
+use libsys::syscall::Slot;
 
 /// Smallest and largest budget: 2^this bytes.
 pub const BITS: core::ops::RangeInclusive<u8> = 18..=32;
@@ -13,27 +16,29 @@ pub const BITS: core::ops::RangeInclusive<u8> = 18..=32;
 /// Size bits of the budget for `bytes`: the next power of two.
 pub fn bits(bytes: u64) -> Option<u8> {
     let bits = bytes.max(1).checked_next_power_of_two()?.trailing_zeros() as u8;
-    BITS.contains(&bits.max(*BITS.start())).then_some(bits.max(*BITS.start()))
+    BITS.contains(&bits.max(*BITS.start()))
+        .then_some(bits.max(*BITS.start()))
 }
 
 /// The machine's memory, as the kernel gave it to root.
 pub struct Machine {
-    /// Slot and size bits of each Untyped, smallest first.
-    untypeds: Vec<(u32, u8)>,
+    /// Each Untyped with its size bits, smallest first.
+    untypeds: Vec<(Untyped, u8)>,
 }
 
 impl Machine {
     /// `sizes[i]` = size bits of slot [`abi::root::FIRST_UNTYPED`] + i.
     pub fn new(sizes: &[u8]) -> Self {
-        let mut untypeds: Vec<_> = (abi::root::FIRST_UNTYPED..).zip(sizes.iter().copied()).collect();
+        let slots = (abi::root::FIRST_UNTYPED..).map(|slot| Untyped(Slot(slot)));
+        let mut untypeds: Vec<_> = slots.zip(sizes.iter().copied()).collect();
         untypeds.sort_by_key(|(_, bits)| *bits);
         Self { untypeds }
     }
 
-    /// Splits off an Untyped of 2^`bits` bytes into `slot`, from the smallest piece that has room.
-    pub fn split(&self, bits: u8, slot: u32) -> Result<(), Error> {
+    /// Splits off an Untyped of 2^`bits` bytes into an empty slot, from the smallest piece that has room.
+    pub fn split(&self, bits: u8, into: Untyped) -> Result<(), Error> {
         for (source, _) in self.untypeds.iter().filter(|(_, size)| *size >= bits) {
-            match kernel::retype(*source, Kind::Untyped, bits, 1, abi::root::TABLE, slot) {
+            match source.retype(Kind::Untyped, bits, 1, TABLE, into.0, untyped::ALL) {
                 Err(Error::OutOfMemory) => {}
                 done => return done,
             }
@@ -44,7 +49,14 @@ impl Machine {
     /// Bytes in all, and bytes in no budget yet.
     pub fn total_and_free(&self) -> (u64, u64) {
         let total = self.untypeds.iter().map(|(_, bits)| 1 << bits).sum();
-        (total, self.untypeds.iter().filter_map(|(slot, _)| kernel::untyped_info(*slot).ok()).map(|i| i.0).sum())
+        (
+            total,
+            self.untypeds
+                .iter()
+                .filter_map(|(untyped, _)| untyped.info().ok())
+                .map(|(free, _)| free)
+                .sum(),
+        )
     }
 }
 

@@ -1,12 +1,11 @@
 //! `root.control`: what the supervisor tells ([`libsys::proto::control`]).
 
 use crate::budget::Machine;
-use crate::kernel;
 use crate::program::{Program, State};
-use abi::object::system;
+use crate::slots::SYSTEM;
+use abi::object::system::LOG_BLOCK;
 use alloc::vec::Vec;
 use libsys::proto::control::{MemoryStatus, ProgramStatus};
-use libsys::syscall::block;
 
 /// [`ProgramStatus::state`] of a program that does not run.
 const ENDED: u8 = 255;
@@ -19,7 +18,8 @@ pub fn processes(programs: &[Program]) -> Vec<u8> {
 
 fn status(program: &Program) -> ProgramStatus {
     let running = program.state == State::Running;
-    let (state, time) = kernel::thread_info(program.slots.thread()).ok().filter(|_| running).unwrap_or((ENDED, 0));
+    let info = program.slots.thread().info().ok().filter(|_| running);
+    let (state, time) = info.map_or((ENDED, 0), |info| (info.state, info.time));
     ProgramStatus {
         id: program.id,
         name: program.name().into(),
@@ -41,22 +41,32 @@ pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
         let (used, budget) = usage(program);
         (program.name().into(), budget, used)
     });
-    encode(&MemoryStatus { total, free, programs: programs.collect() })
+    encode(&MemoryStatus {
+        total,
+        free,
+        programs: programs.collect(),
+    })
 }
 
 /// Bytes in use, and the budget. What an ended program used is free again, which the kernel notices only when it is used
 /// next.
 fn usage(program: &Program) -> (u64, u64) {
     let (used, budget) = program.memory();
-    (if program.state == State::Running { used } else { 0 }, budget)
+    (
+        if program.state == State::Running {
+            used
+        } else {
+            0
+        },
+        budget,
+    )
 }
 
 /// The answer to LOG: bytes, and the position of the first.
 pub fn log(position: u64) -> (Vec<u8>, u64) {
-    let Ok([count, start, ..]) = kernel::system_do(system::LOG, [position, 0, 0, 0]) else { return (Vec::new(), 0) };
-    let mut bytes = alloc::vec![0; (count as usize).min(system::LOG_BLOCK)];
-    block(&mut bytes);
-    (bytes, start)
+    let mut bytes = [0; LOG_BLOCK];
+    let (count, start) = SYSTEM.log(position, &mut bytes).unwrap_or((0, position));
+    (bytes[..count].to_vec(), start)
 }
 
 fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {

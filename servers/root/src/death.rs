@@ -5,14 +5,14 @@
 
 use crate::device;
 use crate::fault::Fault;
-use crate::kernel;
 use crate::log;
 use crate::program::{Program, State};
-use crate::slots::SCRATCH;
+use crate::slots::{SCRATCH, SPACE, TABLE};
 use crate::system::System;
 use crate::window::{self, WINDOW};
-use abi::object::{frame, space, thread};
+use abi::object::{frame, space};
 use abi::{PAGE, buffer};
+use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{STACK_PAGES, THREAD_AREA};
 
@@ -24,22 +24,33 @@ pub fn faulted(system: &mut System, index: usize, fault: &Fault) {
     let program = &system.programs[index];
     log!("program {} faulted: {}", program.name(), fault.describe());
     // Symbols belong to the file.
-    log::line(&alloc::format!("program {} backtrace:", program.manifest.file()));
+    log::line(&alloc::format!(
+        "program {} backtrace:",
+        program.manifest.file()
+    ));
     for address in fault.backtrace(|address| read_stack(program, address)) {
         log::line(&alloc::format!("  {address:#x}"));
     }
-    bury(system, index, Ended::Fault(fault.vector, fault.address, fault.registers.rip));
+    bury(
+        system,
+        index,
+        Ended::Fault(fault.vector, fault.address, fault.registers.rip),
+    );
 }
 
 /// A word of a program's stack.
 fn read_stack(program: &Program, address: u64) -> Option<u64> {
     let bottom = THREAD_AREA + buffer::AREA - STACK_PAGES * PAGE;
-    let offset = address.checked_sub(bottom).filter(|o| o.is_multiple_of(8) && *o < STACK_PAGES * PAGE)?;
-    let page = program.slots.stack() + (offset / PAGE) as u32;
-    kernel::derive(abi::root::TABLE, SCRATCH, page, frame::READ, 0).ok()?;
-    let mapped = kernel::map(abi::root::SPACE, SCRATCH, WINDOW, frame::READ, space::WRITE_BACK);
-    let word = mapped.is_ok().then(|| window::read((offset % PAGE) as usize));
-    let _ = kernel::delete(abi::root::TABLE, SCRATCH);
+    let offset = address
+        .checked_sub(bottom)
+        .filter(|o| o.is_multiple_of(8) && *o < STACK_PAGES * PAGE)?;
+    let page = program.slots.stack(offset / PAGE);
+    TABLE.derive(SCRATCH, page.0, frame::READ, 0).ok()?;
+    let mapped = SPACE.map(Frame(SCRATCH), WINDOW, frame::READ, space::WRITE_BACK);
+    let word = mapped
+        .is_ok()
+        .then(|| window::read((offset % PAGE) as usize));
+    let _ = TABLE.delete(SCRATCH);
     word
 }
 
@@ -53,11 +64,18 @@ pub fn bury(system: &mut System, index: usize, ended: Ended) {
         return;
     }
     if program.restarts == MOST_RESTARTS {
-        log!("program {} ended and stays down: it was started anew {MOST_RESTARTS} times", program.name());
+        log!(
+            "program {} ended and stays down: it was started anew {MOST_RESTARTS} times",
+            program.name()
+        );
         return;
     }
     program.restarts += 1;
-    log!("program {} is started anew ({} of {MOST_RESTARTS})", program.name(), program.restarts);
+    log!(
+        "program {} is started anew ({} of {MOST_RESTARTS})",
+        program.name(),
+        program.restarts
+    );
     system.restart(index);
 }
 
@@ -65,12 +83,14 @@ pub fn bury(system: &mut System, index: usize, ended: Ended) {
 pub fn tear_down(program: &mut Program, state: State) {
     let slots = program.slots;
     // Fails only if the thread was never made.
-    let _ = kernel::thread_do(slots.thread(), thread::SUSPEND);
+    let _ = slots.thread().suspend();
     for function in core::mem::take(&mut program.functions) {
         device::silence(function);
     }
-    let _ = kernel::delete(abi::root::TABLE, slots.fault());
-    if let Err(error) = kernel::revoke(abi::root::TABLE, slots.budget()) {
+    let _ = TABLE.delete(slots.fault());
+    if program.budget.is_some()
+        && let Err(error) = TABLE.revoke(slots.budget().0)
+    {
         log!("program {} keeps its memory: {error:?}", program.name());
     }
     program.state = state;

@@ -40,17 +40,28 @@ pub fn parse(file: &[u8]) -> Result<Elf<'_>, &'static str> {
     if header.e_machine(endian) != EM_X86_64 || header.e_type(endian) != ET_EXEC {
         return Err("not a static x86-64 program");
     }
-    let headers = header.program_headers(endian, file).map_err(|_| "program headers outside the file")?;
+    let headers = header
+        .program_headers(endian, file)
+        .map_err(|_| "program headers outside the file")?;
     let mut segments = Vec::new();
-    for header in headers.iter().filter(|h| h.p_type(endian) == PT_LOAD && h.p_memsz(endian) != 0) {
+    for header in headers
+        .iter()
+        .filter(|h| h.p_type(endian) == PT_LOAD && h.p_memsz(endian) != 0)
+    {
         segments.push(segment(header, endian, file)?);
     }
     segments.sort_by_key(|s| s.address);
-    if segments.windows(2).any(|pair| pair[0].address + pair[0].pages * PAGE > pair[1].address) {
+    if segments
+        .windows(2)
+        .any(|pair| pair[0].address + pair[0].pages * PAGE > pair[1].address)
+    {
         return Err("segments share a page");
     }
     let entry = header.e_entry(endian);
-    if !segments.iter().any(|s| s.execute && (s.address..s.address + s.pages * PAGE).contains(&entry)) {
+    if !segments
+        .iter()
+        .any(|s| s.execute && (s.address..s.address + s.pages * PAGE).contains(&entry))
+    {
         return Err("the entry point is not in an executable segment");
     }
     Ok(Elf { entry, segments })
@@ -62,21 +73,34 @@ fn segment<'a>(
     file: &'a [u8],
 ) -> Result<Segment<'a>, &'static str> {
     let (start, size) = (header.p_vaddr(endian), header.p_memsz(endian));
-    let end = start.checked_add(size).filter(|end| *end <= INFO).ok_or("a segment lies too high")?;
+    let end = start
+        .checked_add(size)
+        .filter(|end| *end <= INFO)
+        .ok_or("a segment lies too high")?;
     if start < PAGE {
         return Err("a segment covers address 0");
     }
-    let bytes = header.data(endian, file).map_err(|()| "a segment lies outside the file")?;
+    let bytes = header
+        .data(endian, file)
+        .map_err(|()| "a segment lies outside the file")?;
     if bytes.len() as u64 > size {
         return Err("a segment is larger in the file than in memory");
     }
-    let (write, execute) = (header.p_flags(endian) & PF_W != 0, header.p_flags(endian) & PF_X != 0);
+    let has = |flag| header.p_flags(endian).0 & flag != 0;
+    let (write, execute) = (has(PF_W.0), has(PF_X.0));
     if write && execute {
         return Err("a segment is writable and executable");
     }
     let address = start / PAGE * PAGE;
     let pages = (end - address).div_ceil(PAGE);
-    Ok(Segment { address, pages, skip: (start - address) as usize, bytes, write, execute })
+    Ok(Segment {
+        address,
+        pages,
+        skip: (start - address) as usize,
+        bytes,
+        write,
+        execute,
+    })
 }
 
 #[cfg(test)]
@@ -91,10 +115,18 @@ mod tests {
         bytes.extend(1u32.to_le_bytes());
         bytes.extend([entry, 64, 0].map(u64::to_le_bytes).concat());
         bytes.extend(0u32.to_le_bytes());
-        bytes.extend([64u16, 56, segments.len() as u16, 64, 0, 0].map(u16::to_le_bytes).concat());
+        bytes.extend(
+            [64u16, 56, segments.len() as u16, 64, 0, 0]
+                .map(u16::to_le_bytes)
+                .concat(),
+        );
         for (flags, address, offset, in_file, in_memory) in segments {
             bytes.extend([1u32, *flags].map(u32::to_le_bytes).concat());
-            bytes.extend([*offset, *address, *address, *in_file, *in_memory, 4096].map(u64::to_le_bytes).concat());
+            bytes.extend(
+                [*offset, *address, *address, *in_file, *in_memory, 4096]
+                    .map(u64::to_le_bytes)
+                    .concat(),
+            );
         }
         bytes.resize(8192, 0x55);
         bytes
@@ -107,9 +139,23 @@ mod tests {
         let bytes = file(0x400000, &[TEXT, (6, 0x402010, 4096, 16, 5000)]);
         let elf = parse(&bytes).unwrap();
         assert_eq!(elf.entry, 0x400000);
-        assert_eq!((elf.segments[0].address, elf.segments[0].pages, elf.segments[0].skip), (0x400000, 1, 0));
+        assert_eq!(
+            (
+                elf.segments[0].address,
+                elf.segments[0].pages,
+                elf.segments[0].skip
+            ),
+            (0x400000, 1, 0)
+        );
         assert!(elf.segments[0].execute && !elf.segments[0].write);
-        assert_eq!((elf.segments[1].address, elf.segments[1].pages, elf.segments[1].skip), (0x402000, 2, 0x10));
+        assert_eq!(
+            (
+                elf.segments[1].address,
+                elf.segments[1].pages,
+                elf.segments[1].skip
+            ),
+            (0x402000, 2, 0x10)
+        );
         assert_eq!(elf.segments[1].bytes, &bytes[4096..4112]);
     }
 
@@ -117,15 +163,42 @@ mod tests {
     fn malformed_files_are_named() {
         let check = |bytes: &[u8], why| assert_eq!(parse(bytes), Err(why));
         check(b"#!/bin/sh", "no 64-bit ELF header");
-        check(&file(0x400000, &[(7, 0x400000, 4096, 1, 1)]), "a segment is writable and executable");
-        check(&file(0x500000, &[TEXT]), "the entry point is not in an executable segment");
-        check(&file(0x400000, &[(5, 0x400000, 8000, 1000, 1000)]), "a segment lies outside the file");
-        check(&file(0x400000, &[(5, 0x400000, 4096, 100, 10)]), "a segment is larger in the file than in memory");
-        check(&file(0x400000, &[TEXT, (6, 0x400800, 4096, 1, 1)]), "segments share a page");
-        check(&file(0x400000, &[(5, INFO - 1, 4096, 100, 100)]), "a segment lies too high");
-        check(&file(0x400000, &[(5, u64::MAX, 4096, 100, 100)]), "a segment lies too high");
-        check(&file(0x400000, &[(5, 0, 4096, 100, 100)]), "a segment covers address 0");
-        check(&file(0x400000, &[TEXT; 1])[..80], "program headers outside the file");
+        check(
+            &file(0x400000, &[(7, 0x400000, 4096, 1, 1)]),
+            "a segment is writable and executable",
+        );
+        check(
+            &file(0x500000, &[TEXT]),
+            "the entry point is not in an executable segment",
+        );
+        check(
+            &file(0x400000, &[(5, 0x400000, 8000, 1000, 1000)]),
+            "a segment lies outside the file",
+        );
+        check(
+            &file(0x400000, &[(5, 0x400000, 4096, 100, 10)]),
+            "a segment is larger in the file than in memory",
+        );
+        check(
+            &file(0x400000, &[TEXT, (6, 0x400800, 4096, 1, 1)]),
+            "segments share a page",
+        );
+        check(
+            &file(0x400000, &[(5, INFO - 1, 4096, 100, 100)]),
+            "a segment lies too high",
+        );
+        check(
+            &file(0x400000, &[(5, u64::MAX, 4096, 100, 100)]),
+            "a segment lies too high",
+        );
+        check(
+            &file(0x400000, &[(5, 0, 4096, 100, 100)]),
+            "a segment covers address 0",
+        );
+        check(
+            &file(0x400000, &[TEXT; 1])[..80],
+            "program headers outside the file",
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What a fault message says, in words, and where the program was.
 
 use abi::fault::{EXTRA, PAGE_FAULT, Registers};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use alloc::format;
 use libsys::syscall::{Words, word};
 
 /// Most frames of a backtrace.
@@ -37,7 +37,12 @@ impl Fault {
         registers[1] = rsp;
         registers[2..].copy_from_slice(&extra);
         let registers = Registers::from_words(registers);
-        Self { vector: what as u8, error: (what >> 32) as u32, address, registers }
+        Self {
+            vector: what as u8,
+            error: (what >> 32) as u32,
+            address,
+            registers,
+        }
     }
 
     /// One line.
@@ -50,7 +55,10 @@ impl Fault {
                 e if e & 1 << 1 != 0 => "write",
                 _ => "read",
             };
-            return format!("page fault at {:#x}, rip {rip:#x} ({access} of {:#x})", self.address, self.address);
+            return format!(
+                "page fault at {:#x}, rip {rip:#x} ({access} of {:#x})",
+                self.address, self.address
+            );
         }
         let name = match self.vector {
             0 => "division error",
@@ -64,7 +72,10 @@ impl Fault {
             17 => "alignment check",
             _ => "exception",
         };
-        format!("{name} (vector {}, error {:#x}), rip {rip:#x}", self.vector, self.error)
+        format!(
+            "{name} (vector {}, error {:#x}), rip {rip:#x}",
+            self.vector, self.error
+        )
     }
 
     /// The addresses of the calls that led here, innermost first: RIP, then the chain of frame pointers as far as `read` can
@@ -73,7 +84,10 @@ impl Fault {
         let mut addresses = Vec::from([self.registers.rip]);
         let mut frame = self.registers.rbp;
         while addresses.len() < FRAMES {
-            let Some((next, address)) = read(frame).zip(frame.checked_add(8).and_then(&mut read)) else { break };
+            let Some((next, address)) = read(frame).zip(frame.checked_add(8).and_then(&mut read))
+            else {
+                break;
+            };
             if address == 0 {
                 break;
             }
@@ -101,25 +115,62 @@ mod tests {
     #[test]
     fn words_become_registers() {
         let fault = fault(14, 4, 0x99);
-        assert_eq!((fault.registers.rip, fault.registers.rsp, fault.registers.rbp), (0x40_1000, 0x7000, 0x99));
+        assert_eq!(
+            (
+                fault.registers.rip,
+                fault.registers.rsp,
+                fault.registers.rbp
+            ),
+            (0x40_1000, 0x7000, 0x99)
+        );
         assert_eq!((fault.vector, fault.error, fault.address), (14, 4, 0xdead));
     }
 
     #[test]
     fn descriptions() {
-        assert_eq!(fault(14, 4, 0).describe(), "page fault at 0xdead, rip 0x401000 (read of 0xdead)");
-        assert_eq!(fault(14, 6, 0).describe(), "page fault at 0xdead, rip 0x401000 (write of 0xdead)");
-        assert_eq!(fault(14, 0x14, 0).describe(), "page fault at 0xdead, rip 0x401000 (execution of 0xdead)");
-        assert_eq!(fault(6, 0, 0).describe(), "invalid instruction (vector 6, error 0x0), rip 0x401000");
+        assert_eq!(
+            fault(14, 4, 0).describe(),
+            "page fault at 0xdead, rip 0x401000 (read of 0xdead)"
+        );
+        assert_eq!(
+            fault(14, 6, 0).describe(),
+            "page fault at 0xdead, rip 0x401000 (write of 0xdead)"
+        );
+        assert_eq!(
+            fault(14, 0x14, 0).describe(),
+            "page fault at 0xdead, rip 0x401000 (execution of 0xdead)"
+        );
+        assert_eq!(
+            fault(6, 0, 0).describe(),
+            "invalid instruction (vector 6, error 0x0), rip 0x401000"
+        );
     }
 
     #[test]
     fn backtraces_follow_frame_pointers_and_end() {
-        let stack = [(0x100, 0x200), (0x108, 0x40_2000), (0x200, 0x300), (0x208, 0x40_3000), (0x300, 0), (0x308, 0)];
-        let read = |address| stack.iter().find(|(at, _)| *at == address).map(|(_, value)| *value);
-        assert_eq!(fault(6, 0, 0x100).backtrace(read), [0x40_1000, 0x40_2000, 0x40_3000]);
+        let stack = [
+            (0x100, 0x200),
+            (0x108, 0x40_2000),
+            (0x200, 0x300),
+            (0x208, 0x40_3000),
+            (0x300, 0),
+            (0x308, 0),
+        ];
+        let read = |address| {
+            stack
+                .iter()
+                .find(|(at, _)| *at == address)
+                .map(|(_, value)| *value)
+        };
+        assert_eq!(
+            fault(6, 0, 0x100).backtrace(read),
+            [0x40_1000, 0x40_2000, 0x40_3000]
+        );
         assert_eq!(fault(6, 0, u64::MAX).backtrace(read), [0x40_1000]);
         assert_eq!(fault(6, 0, 8).backtrace(|_| Some(8)).len(), 2, "a loop");
-        assert_eq!(fault(6, 0, 8).backtrace(|address| Some(address + 16)).len(), FRAMES);
+        assert_eq!(
+            fault(6, 0, 8).backtrace(|address| Some(address + 16)).len(),
+            FRAMES
+        );
     }
 }

@@ -3,7 +3,7 @@
 use abi::PAGE;
 use alloc::string::String;
 use alloc::vec::Vec;
-use libsys::proto::program::{FIRST, HEAP};
+use libsys::proto::program::{self, FIRST, HEAP};
 
 /// Root's two names under `needs`.
 pub const MEMORY: &str = "root.memory";
@@ -18,18 +18,21 @@ pub fn vault_bits(budget: u8, devices: bool) -> u8 {
     (budget - 12 + devices as u8).clamp(4, 16)
 }
 
-/// Size bits of the Space of a budget of 2^`budget` bytes: tables for code, information, stack, devices and a heap of
-/// that size.
-pub fn space_bits(budget: u8) -> u8 {
-    const FIXED: u64 = 24;
-    let pages = FIXED + (1u64 << budget).div_ceil(2 << 20);
+/// Size bits of the Space of a budget of 2^`budget` bytes: tables for code, information, stack, a heap of that size, and
+/// devices if it has any.
+pub fn space_bits(budget: u8, devices: bool) -> u8 {
+    // Header and top table; three tables for each of code, information and stack, two for the heap.
+    const FIXED: u64 = 2 + 3 * 3 + 2;
+    let pages = FIXED + if devices { 5 } else { 0 } + (1u64 << budget).div_ceil(2 << 20);
     (pages * PAGE).next_power_of_two().trailing_zeros() as u8
 }
 
-/// Which endpoints a program gets, in order of their slots from [`FIRST`] on: [`MEMORY`] first, which everyone has.
+/// Which endpoints a program gets, and in which slots: [`MEMORY`], which everyone has, then the others from [`FIRST`] on.
 pub fn endpoints(needs: &[String]) -> Vec<(String, u32)> {
     let others = needs.iter().filter(|need| *need != MEMORY).cloned();
-    core::iter::once(MEMORY.into()).chain(others).zip(FIRST..).collect()
+    core::iter::once((MEMORY.into(), program::MEMORY))
+        .chain(others.zip(FIRST..))
+        .collect()
 }
 
 /// Whether `bytes` from `address` on are whole pages inside the area that starts at `area`.
@@ -53,7 +56,10 @@ mod tests {
     fn memory_is_always_first() {
         let of = |needs: &[&str]| endpoints(&needs.iter().map(|n| (*n).into()).collect::<Vec<_>>());
         assert_eq!(of(&[]), [(MEMORY.into(), 3)]);
-        assert_eq!(of(&["disk", MEMORY, CONTROL]), [(MEMORY.into(), 3), ("disk".into(), 4), (CONTROL.into(), 5)]);
+        assert_eq!(
+            of(&["disk", MEMORY, CONTROL]),
+            [(MEMORY.into(), 3), ("disk".into(), 4), (CONTROL.into(), 5)]
+        );
     }
 
     #[test]
@@ -72,8 +78,11 @@ mod tests {
     #[test]
     fn sizes_fit_the_smallest_budget() {
         let budget = *crate::budget::BITS.start();
-        let fixed = (1u64 << space_bits(budget)) + (32 << TABLE_BITS) + (32 << vault_bits(budget, false)) + 8192;
-        assert!(fixed < (1 << budget) * 2 / 3, "{fixed}");
+        let fixed = (1u64 << space_bits(budget, false))
+            + (32 << TABLE_BITS)
+            + (32 << vault_bits(budget, false))
+            + 8192;
+        assert!(fixed < (1 << budget) / 2, "{fixed}");
         assert_eq!(vault_bits(32, true), 16);
     }
 }

@@ -17,7 +17,6 @@ pub mod death;
 pub mod device;
 pub mod elf;
 pub mod fault;
-pub mod kernel;
 pub mod layout;
 pub mod load;
 pub mod log;

@@ -1,12 +1,12 @@
 //! `root.memory`: memory for the calling program, charged to its budget ([`libsys::proto::memory`]).
 
 use crate::budget::whole_pages;
-use crate::kernel;
 use crate::layout::in_heap;
 use crate::program::Program;
-use crate::slots::{BATCH, SCRATCH};
+use crate::slots::{BATCH, SCRATCH, clear_scratch, scratch};
 use abi::object::frame;
 use abi::{Error, Kind, PAGE};
+use libsys::object::Frame;
 use libsys::proto::memory::{INFO, MAP, MAP_DMA, OK, Status};
 use libsys::syscall::Words;
 
@@ -61,7 +61,7 @@ fn frames(program: &mut Program, address: u64, bytes: u64, rights: u8) -> Result
     while done < bytes {
         let count = ((bytes - done) / PAGE).min(BATCH as u64) as u32;
         if let Err(error) = batch(program, address + done, count, rights, &mut first) {
-            (SCRATCH..SCRATCH + count).for_each(|slot| drop(kernel::delete(abi::root::TABLE, slot)));
+            clear_scratch(count);
             program.forget_since(mark);
             return Err(match error {
                 Error::AlreadyMapped => Status::BadRange,
@@ -73,14 +73,20 @@ fn frames(program: &mut Program, address: u64, bytes: u64, rights: u8) -> Result
     first.ok_or(Status::BadRange)
 }
 
-fn batch(program: &mut Program, address: u64, count: u32, rights: u8, first: &mut Option<u64>) -> Result<(), Error> {
+fn batch(
+    program: &mut Program,
+    address: u64,
+    count: u32,
+    rights: u8,
+    first: &mut Option<u64>,
+) -> Result<(), Error> {
     program.make(Kind::Frame, 12, count, SCRATCH)?;
     if first.is_none() {
-        *first = Some(kernel::physical(SCRATCH)?);
+        *first = Some(Frame(SCRATCH).physical()?);
     }
     for i in 0..count {
-        program.map(SCRATCH + i, address + i as u64 * PAGE, rights)?;
-        program.keep(SCRATCH + i)?;
+        program.map(scratch(i), address + i as u64 * PAGE, rights)?;
+        program.keep(scratch(i))?;
     }
     Ok(())
 }

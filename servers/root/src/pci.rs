@@ -2,7 +2,6 @@
 //!
 //! Generic over the access to configuration space, so that the tests bring a bus of their own.
 
-use crate::kernel;
 use crate::slots::PCI_PORTS;
 use alloc::vec::Vec;
 use virtio_drivers::transport::pci::bus::{
@@ -23,24 +22,34 @@ pub struct Ports;
 
 impl Ports {
     fn select(function: DeviceFunction, offset: u8) {
-        let DeviceFunction { bus, device, function } = function;
-        let address = (bus as u32) << 16 | (device as u32) << 11 | (function as u32) << 8 | (offset & !3) as u32;
-        let _ = kernel::port_out(PCI_PORTS, 0xcf8, 4, 1 << 31 | address);
+        let DeviceFunction {
+            bus,
+            device,
+            function,
+        } = function;
+        let address = (bus as u32) << 16
+            | (device as u32) << 11
+            | (function as u32) << 8
+            | (offset & !3) as u32;
+        let _ = PCI_PORTS.write(0xcf8, 4, 1 << 31 | address);
     }
 }
 
 impl ConfigurationAccess for Ports {
     fn read_word(&self, function: DeviceFunction, offset: u8) -> u32 {
         Self::select(function, offset);
-        kernel::port_in(PCI_PORTS, 0xcfc, 4).unwrap_or(u32::MAX)
+        PCI_PORTS.read(0xcfc, 4).unwrap_or(u32::MAX)
     }
 
     fn write_word(&mut self, function: DeviceFunction, offset: u8, value: u32) {
         Self::select(function, offset);
-        let _ = kernel::port_out(PCI_PORTS, 0xcfc, 4, value);
+        let _ = PCI_PORTS.write(0xcfc, 4, value);
     }
 
-    #[allow(unsafe_code, reason = "the trait's signature; Ports has no state to share")]
+    #[allow(
+        unsafe_code,
+        reason = "the trait's signature; Ports has no state to share"
+    )]
     unsafe fn unsafe_clone(&self) -> Self {
         Self
     }
@@ -75,7 +84,10 @@ pub struct MsiX {
 impl<C: ConfigurationAccess> Bus<C> {
     /// The functions that `access` and its clone `second` (the same bus) reach.
     pub fn new(access: C, second: C) -> Self {
-        Self { access, root: PciRoot::new(second) }
+        Self {
+            access,
+            root: PciRoot::new(second),
+        }
     }
 
     /// The `index`-th function, in order of bus, device, function, of this vendor with any of these ids.
@@ -117,7 +129,11 @@ impl<C: ConfigurationAccess> Bus<C> {
         let entries = (capability.private_header & 0x7ff) as u64 + 1;
         let table = self.access.read_word(function, capability.offset + 4);
         let table = ((table & 7) as usize, (table & !7) as u64);
-        (table.0 < 6).then_some(MsiX { capability: capability.offset, table, size: entries * 16 })
+        (table.0 < 6).then_some(MsiX {
+            capability: capability.offset,
+            table,
+            size: entries * 16,
+        })
     }
 
     /// BAR and offset of a virtio function's common configuration (virtio 1.2, 4.1.4).
@@ -125,7 +141,12 @@ impl<C: ConfigurationAccess> Bus<C> {
         let mut capabilities = self.root.capabilities(function);
         let common = capabilities.find(|c| c.id == VENDOR && c.private_header >> 8 == 1)?;
         let bar = (self.access.read_word(function, common.offset + 4) & 0xff) as usize;
-        (bar < 6).then(|| (bar, self.access.read_word(function, common.offset + 8) as u64))
+        (bar < 6).then(|| {
+            (
+                bar,
+                self.access.read_word(function, common.offset + 8) as u64,
+            )
+        })
     }
 
     /// Turns MSI-X of a function on (no vector masked) or off.
@@ -133,7 +154,11 @@ impl<C: ConfigurationAccess> Bus<C> {
         const ENABLE: u32 = 1 << 31;
         const MASK: u32 = 1 << 30;
         let word = self.access.read_word(function, msix.capability) & !(ENABLE | MASK);
-        self.access.write_word(function, msix.capability, if on { word | ENABLE } else { word });
+        self.access.write_word(
+            function,
+            msix.capability,
+            if on { word | ENABLE } else { word },
+        );
     }
 
     /// Lets a function answer at its addresses, and write memory itself or not. Its INTx line stays off.
@@ -145,18 +170,28 @@ impl<C: ConfigurationAccess> Bus<C> {
 
     /// A copy of a function's configuration space.
     pub fn snapshot(&self, function: DeviceFunction) -> Vec<u32> {
-        (0..WORDS).map(|i| self.access.read_word(function, 4 * i as u8)).collect()
+        (0..WORDS)
+            .map(|i| self.access.read_word(function, 4 * i as u8))
+            .collect()
     }
 }
 
 /// The pages of a BAR that a driver may have: offsets of all but those with the MSI-X table, which root alone writes
 /// (whoever writes it chooses the interrupt).
-pub fn pages_to_give(index: usize, size: u64, msix: Option<&MsiX>) -> impl Iterator<Item = u64> + '_ {
-    let table = msix.filter(|m| m.table.0 == index).map(|m| m.table.1..m.table.1 + m.size);
-    (0..size).step_by(abi::PAGE as usize).filter(move |page| match &table {
-        Some(table) => page + abi::PAGE <= table.start || *page >= table.end,
-        None => true,
-    })
+pub fn pages_to_give(
+    index: usize,
+    size: u64,
+    msix: Option<&MsiX>,
+) -> impl Iterator<Item = u64> + '_ {
+    let table = msix
+        .filter(|m| m.table.0 == index)
+        .map(|m| m.table.1..m.table.1 + m.size);
+    (0..size)
+        .step_by(abi::PAGE as usize)
+        .filter(move |page| match &table {
+            Some(table) => page + abi::PAGE <= table.start || *page >= table.end,
+            None => true,
+        })
 }
 
 #[cfg(test)]
@@ -175,7 +210,9 @@ mod tests {
     impl ConfigurationAccess for Fake {
         fn read_word(&self, f: DeviceFunction, offset: u8) -> u32 {
             let functions = self.0.borrow();
-            functions.get(&(f.bus, f.device, f.function)).map_or(u32::MAX, |(space, _)| space[offset as usize / 4])
+            functions
+                .get(&(f.bus, f.device, f.function))
+                .map_or(u32::MAX, |(space, _)| space[offset as usize / 4])
         }
 
         fn write_word(&mut self, f: DeviceFunction, offset: u8, value: u32) {
@@ -183,7 +220,9 @@ mod tests {
             let (space, masks) = functions.get_mut(&(f.bus, f.device, f.function)).unwrap();
             let word = offset as usize / 4;
             match word.checked_sub(4) {
-                Some(bar) if bar < 6 => space[word] = value & masks[bar] | space[word] & !masks[bar] & 0xf,
+                Some(bar) if bar < 6 => {
+                    space[word] = value & masks[bar] | space[word] & !masks[bar] & 0xf
+                }
                 _ => space[word] = value,
             }
         }
@@ -231,13 +270,24 @@ mod tests {
         Bus::new(fake.clone(), fake)
     }
 
-    const DISK: DeviceFunction = DeviceFunction { bus: 0, device: 3, function: 0 };
+    const DISK: DeviceFunction = DeviceFunction {
+        bus: 0,
+        device: 3,
+        function: 0,
+    };
 
     #[test]
     fn functions_are_found_behind_bridges_too() {
         let bus = bus();
         assert_eq!(bus.find(0x1af4, &[0x1001, 0x1042], 0), Some(DISK));
-        assert_eq!(bus.find(0x1af4, &[0x1001], 1), Some(DeviceFunction { bus: 1, device: 2, function: 0 }));
+        assert_eq!(
+            bus.find(0x1af4, &[0x1001], 1),
+            Some(DeviceFunction {
+                bus: 1,
+                device: 2,
+                function: 0
+            })
+        );
         assert_eq!(bus.find(0x1af4, &[0x1001], 2), None);
         assert_eq!(bus.find(0x1af4, &[0x1000], 0), None);
     }
@@ -248,11 +298,30 @@ mod tests {
         let before = bus.snapshot(DISK);
         let bars = bus.bars(DISK);
         assert_eq!(bars[0], Bar::default());
-        assert_eq!(bars[1], Bar { address: 0xfebd_1000, size: 0x1000 });
-        assert_eq!(bars[4], Bar { address: 0x80_0000_0000, size: 0x4000 });
+        assert_eq!(
+            bars[1],
+            Bar {
+                address: 0xfebd_1000,
+                size: 0x1000
+            }
+        );
+        assert_eq!(
+            bars[4],
+            Bar {
+                address: 0x80_0000_0000,
+                size: 0x4000
+            }
+        );
         assert_eq!(bars[5], Bar::default());
         assert_eq!(bus.snapshot(DISK), before);
-        assert_eq!(bus.msix(DISK), Some(MsiX { capability: 0x98, table: (1, 0), size: 64 }));
+        assert_eq!(
+            bus.msix(DISK),
+            Some(MsiX {
+                capability: 0x98,
+                table: (1, 0),
+                size: 64
+            })
+        );
         assert_eq!(bus.virtio_common(DISK), Some((4, 0x1000)));
     }
 
@@ -272,7 +341,11 @@ mod tests {
 
     #[test]
     fn the_table_is_never_given() {
-        let msix = MsiX { capability: 0, table: (1, 0x1ff0), size: 32 };
+        let msix = MsiX {
+            capability: 0,
+            table: (1, 0x1ff0),
+            size: 32,
+        };
         let pages = |bar| pages_to_give(bar, 0x4000, Some(&msix)).collect::<Vec<_>>();
         assert_eq!(pages(1), [0, 0x3000]);
         assert_eq!(pages(4), [0, 0x1000, 0x2000, 0x3000]);

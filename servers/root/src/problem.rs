@@ -6,6 +6,8 @@ use core::fmt;
 /// Why a program could not be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
+    /// The machine has no memory for its budget.
+    NoMemory,
     /// The archive has no such file.
     NoFile,
     /// The file is not a program.
@@ -19,10 +21,13 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoMemory => write!(f, "the machine has too little memory for its budget"),
             Self::NoFile => write!(f, "its file is not in the archive"),
             Self::BadElf(why) => write!(f, "its file is no program: {why}"),
             Self::BadManifest(why) => write!(f, "its manifest entry is wrong: {why}"),
-            Self::Kernel(step, Error::OutOfMemory) => write!(f, "its memory budget is too small ({step})"),
+            Self::Kernel(step, Error::OutOfMemory) => {
+                write!(f, "its memory budget is too small ({step})")
+            }
             Self::Kernel(step, error) => write!(f, "the kernel refused to {step}: {error:?}"),
         }
     }

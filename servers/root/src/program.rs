@@ -1,14 +1,15 @@
 //! One program: its state, and its kernel objects.
 
-use crate::kernel;
 use crate::layout;
 use crate::problem::{Problem, Step};
-use crate::slots::{MAX_PROGRAMS, ProgramSlots};
-use abi::object::{captable, space, thread};
-use abi::{Kind, PAGE, Rights, USER_END};
+use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
+use abi::object::{captable, space, untyped};
+use abi::{Error, Kind, PAGE, Rights, USER_END};
 use alloc::vec::Vec;
+use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::DEVICES;
+use libsys::syscall::Slot;
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
 /// What a program does.
@@ -30,8 +31,8 @@ pub struct Program {
     pub slots: ProgramSlots,
     /// Id of the instance: the upper half of its badges. Unique since boot.
     pub id: u32,
-    /// Size bits of its budget; 0 if the machine had no memory for it.
-    pub budget: u8,
+    /// Size bits of its budget; `None` if the machine has no memory for it.
+    pub budget: Option<u8>,
     /// What it does.
     pub state: State,
     /// How often it was started anew.
@@ -52,7 +53,7 @@ impl Program {
             manifest,
             slots: ProgramSlots::new(index),
             id: 0,
-            budget: 0,
+            budget: None,
             state: State::Absent,
             restarts: 0,
             vault_next: 1,
@@ -68,43 +69,60 @@ impl Program {
 
     /// Bytes of its budget in use, and the budget.
     pub fn memory(&self) -> (u64, u64) {
-        let (free, size) = kernel::untyped_info(self.slots.budget()).unwrap_or((0, 0));
+        let (free, size) = self.slots.budget().info().unwrap_or((0, 0));
         (size.saturating_sub(free), size)
     }
 
     /// Makes its kernel objects (largest first: each is aligned to its size) and names them with `id`.
     pub fn make_objects(&mut self, id: u32) -> Result<(), Problem> {
         let slots = self.slots;
-        if self.budget == 0 {
-            return Err(Problem::Kernel("split off a budget", abi::Error::OutOfMemory));
-        }
+        let budget = self.budget.ok_or(Problem::NoMemory)?;
         (self.id, self.vault_next, self.device_next) = (id, 1, DEVICES);
-        let pci = self.manifest.devices.iter().any(|d| matches!(d, manifest::Device::Pci { .. }));
+        let pci = self
+            .manifest
+            .devices
+            .iter()
+            .any(|d| matches!(d, manifest::Device::Pci { .. }));
         let mut objects = [
-            (Kind::Space, layout::space_bits(self.budget), slots.space()),
-            (Kind::CapTable, layout::vault_bits(self.budget, pci), slots.vault()),
-            (Kind::CapTable, layout::TABLE_BITS, slots.table()),
-            (Kind::Thread, 13, slots.thread()),
+            (
+                Kind::Space,
+                layout::space_bits(budget, pci),
+                slots.space().0,
+            ),
+            (
+                Kind::CapTable,
+                layout::vault_bits(budget, pci),
+                slots.vault().0,
+            ),
+            (Kind::CapTable, layout::TABLE_BITS, slots.table().0),
+            (Kind::Thread, 13, slots.thread().0),
             (Kind::Endpoint, 6, slots.endpoint()),
         ];
         objects.sort_by_key(|(kind, bits, _)| {
-            let bytes = if *kind == Kind::CapTable { bits + 5 } else { *bits };
+            let bytes = if *kind == Kind::CapTable {
+                bits + 5
+            } else {
+                *bits
+            };
             core::cmp::Reverse(bytes)
         });
         for (kind, bits, slot) in objects {
-            self.make(kind, bits, 1, slot).step("make its kernel objects")?;
+            self.make(kind, bits, 1, slot)
+                .step("make its kernel objects")?;
         }
         Ok(())
     }
 
-    /// Makes `count` objects from its budget, in root's table from `slot` on.
-    pub fn make(&self, kind: Kind, bits: u8, count: u32, slot: u32) -> Result<(), abi::Error> {
-        kernel::retype(self.slots.budget(), kind, bits, count, abi::root::TABLE, slot)
+    /// Makes `count` objects from its budget, in root's table from `first` on.
+    pub fn make(&self, kind: Kind, bits: u8, count: u32, first: Slot) -> Result<(), Error> {
+        self.slots
+            .budget()
+            .retype(kind, bits, count as u16, TABLE, first, untyped::ALL)
     }
 
     /// Puts the capability in root's slot `slot` where the program cannot reach it.
-    pub fn keep(&mut self, slot: u32) -> Result<(), abi::Error> {
-        kernel::move_to(self.slots.vault(), self.vault_next, slot)?;
+    pub fn keep(&mut self, slot: Slot) -> Result<(), Error> {
+        self.slots.vault().move_from(Slot(self.vault_next), slot)?;
         self.vault_next += 1;
         Ok(())
     }
@@ -112,27 +130,33 @@ impl Program {
     /// Forgets the frames kept since `vault_next` was `mark`, and with them their mappings.
     pub fn forget_since(&mut self, mark: u32) {
         for slot in mark..self.vault_next {
-            let _ = kernel::delete(self.slots.vault(), slot);
+            let _ = self.slots.vault().delete(Slot(slot));
         }
         self.vault_next = mark;
     }
 
     /// Address space for `bytes` of device or DMA memory, with a page that stays empty behind it.
-    pub fn device_area(&mut self, bytes: u64) -> Result<u64, abi::Error> {
+    pub fn device_area(&mut self, bytes: u64) -> Result<u64, Error> {
         let address = self.device_next;
-        let next = bytes.checked_next_multiple_of(PAGE).and_then(|b| address.checked_add(b + PAGE));
-        self.device_next = next.filter(|end| *end < USER_END).ok_or(abi::Error::InvalidAddress)?;
+        let next = bytes
+            .checked_next_multiple_of(PAGE)
+            .and_then(|b| address.checked_add(b + PAGE));
+        self.device_next = next
+            .filter(|end| *end < USER_END)
+            .ok_or(Error::InvalidAddress)?;
         Ok(address)
     }
 
     /// Maps the frame in root's slot `slot` into the program.
-    pub fn map(&self, slot: u32, address: u64, rights: Rights) -> Result<(), abi::Error> {
-        kernel::map(self.slots.space(), slot, address, rights, space::WRITE_BACK)
+    pub fn map(&self, slot: Slot, address: u64, rights: Rights) -> Result<(), Error> {
+        self.slots
+            .space()
+            .map(Frame(slot), address, rights, space::WRITE_BACK)
     }
 
     /// Puts a copy of the capability in root's slot `source` into slot `to` of the program's own table.
-    pub fn give(&self, to: u32, source: u32, rights: Rights, badge: u64) -> Result<(), abi::Error> {
-        kernel::derive(self.slots.table(), to, source, rights, badge)
+    pub fn give(&self, to: u32, source: Slot, rights: Rights, badge: u64) -> Result<(), Error> {
+        self.slots.table().derive(Slot(to), source, rights, badge)
     }
 
     /// Its badge with the lower half `facet`.
@@ -142,7 +166,7 @@ impl Program {
 
     /// Lets it run.
     pub fn start(&mut self) -> Result<(), Problem> {
-        kernel::thread_do(self.slots.thread(), thread::START).step("start its thread")?;
+        self.slots.thread().start().step("start its thread")?;
         self.state = State::Running;
         Ok(())
     }

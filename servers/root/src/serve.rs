@@ -10,7 +10,7 @@ use abi::tag::Message;
 use alloc::vec::Vec;
 use libsys::object::Reply;
 use libsys::proto::control::{EXIT, Ended, LOG, MEM, PANIC, POWER_OFF, PS, Status};
-use libsys::syscall::{Answer, CALLER, Output, Slot, Words, recv, reply_recv, reply_recv_with};
+use libsys::syscall::{Answer, CALLER, Output, Words, recv, reply_recv, reply_recv_with};
 
 /// Longest panic message that is logged.
 const PANIC_TEXT: usize = 512;
@@ -27,20 +27,22 @@ enum Reaction {
 
 /// Serves for good.
 pub fn serve(mut system: System) -> ! {
-    let endpoint = Slot(ENDPOINT);
-    let mut message = recv(endpoint);
+    let mut message = recv(ENDPOINT);
     loop {
         message = match message.check() {
             Ok(message) => match react(&mut system, &message) {
-                Reaction::Gone => recv(endpoint),
-                Reaction::Words(label, words) => reply_recv(endpoint, label, words),
+                Reaction::Gone => recv(ENDPOINT),
+                Reaction::Words(label, words) => reply_recv(ENDPOINT, label, words),
                 Reaction::Bytes(words, payload) => {
-                    let answer = Answer { payload: &payload, ..Answer::new(0, words) };
-                    reply_recv_with(endpoint, answer, None)
+                    let answer = Answer {
+                        payload: &payload,
+                        ..Answer::new(0, words)
+                    };
+                    reply_recv_with(ENDPOINT, answer, None)
                 }
             },
             // A payload that does not fit the caller's lease, or a caller whose teardown failed: it still waits.
-            Err(_) => reply_recv(endpoint, Status::BadBuffer as u32, [0; 4]),
+            Err(_) => reply_recv(ENDPOINT, Status::BadBuffer as u32, [0; 4]),
         };
     }
 }
@@ -48,7 +50,9 @@ pub fn serve(mut system: System) -> ! {
 fn react(system: &mut System, message: &Output) -> Reaction {
     let (id, facet) = ((message.badge >> 32) as u32, message.badge as u32);
     // A caller is alive while it waits for root; the answer to anything else is dropped by the kernel.
-    let Some(index) = system.find(id) else { return Reaction::Words(STOP, [0; 4]) };
+    let Some(index) = system.find(id) else {
+        return Reaction::Words(STOP, [0; 4]);
+    };
     match (message.tag.message(), facet) {
         (Message::Fault, facet::FAULT) => {
             faulted(system, index, &Fault::received(message.words));
@@ -71,7 +75,9 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             bury(system, index, Ended::Panic);
             Reaction::Gone
         }
-        PS | MEM | LOG | POWER_OFF if facet != facet::CONTROL => Reaction::Words(Status::NotPermitted as u32, [0; 4]),
+        PS | MEM | LOG | POWER_OFF if facet != facet::CONTROL => {
+            Reaction::Words(Status::NotPermitted as u32, [0; 4])
+        }
         PS => bytes(control::processes(&system.programs), 0),
         MEM => bytes(control::memory(&system.machine, &system.programs), 0),
         LOG => {
@@ -95,7 +101,10 @@ fn log_panic(system: &System, index: usize, length: u64) {
     let text = &mut text[..(length as usize).min(PANIC_TEXT)];
     let name = system.programs[index].name();
     match Reply(CALLER).lease_read(0, 0, text) {
-        Ok(()) => log!("program {name} panicked: {}", alloc::string::String::from_utf8_lossy(text)),
+        Ok(()) => log!(
+            "program {name} panicked: {}",
+            alloc::string::String::from_utf8_lossy(text)
+        ),
         Err(_) => log!("program {name} panicked"),
     }
 }

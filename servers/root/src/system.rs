@@ -4,10 +4,10 @@ use crate::budget::{self, Machine};
 use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
-use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS};
-use crate::{archive, device, elf, kernel, layout, load, log, power, window};
+use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
+use crate::{archive, device, elf, layout, load, log, power, window};
 use abi::Kind;
-use abi::object::{endpoint, system as kernel_system};
+use abi::object::{endpoint, untyped};
 use abi::root::RootInfo;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use bootinfo::Acpi;
 use core::cmp::Reverse;
 use libsys::proto::program::{self, FIRST, ProgramInfo};
+use libsys::syscall::Slot;
 
 /// Lower half of a badge on root's endpoint: what its holder may ask for.
 pub mod facet {
@@ -54,22 +55,45 @@ impl System {
             .map_err(|error| format!("the kernel's information: {error}"))?;
         power::prepare(&info.acpi);
         let archive = window::archive(info.archive_size);
-        let manifest = archive::file(archive, bootinfo::archive::MANIFEST).ok_or("the archive has no manifest")?;
+        let manifest = archive::file(archive, bootinfo::archive::MANIFEST)
+            .ok_or("the archive has no manifest")?;
         let manifest: manifest::Manifest =
             postcard::from_bytes(manifest).map_err(|error| format!("the manifest: {error}"))?;
         if manifest.programs.len() > MAX_PROGRAMS {
-            return Err(format!("the manifest has more than {MAX_PROGRAMS} programs"));
+            return Err(format!(
+                "the manifest has more than {MAX_PROGRAMS} programs"
+            ));
         }
         let machine = Machine::new(&info.untyped);
         own_objects(&machine).map_err(|problem| problem.to_string())?;
-        let programs = manifest.programs.into_iter().enumerate().map(|(i, entry)| Program::new(entry, i)).collect();
-        let mut system = Self { programs, machine, acpi: info.acpi, archive, tsc_hz: info.tsc_hz, last_id: 0 };
+        let programs = manifest
+            .programs
+            .into_iter()
+            .enumerate()
+            .map(|(i, entry)| Program::new(entry, i))
+            .collect();
+        let mut system = Self {
+            programs,
+            machine,
+            acpi: info.acpi,
+            archive,
+            tsc_hz: info.tsc_hz,
+            last_id: 0,
+        };
         system.start_all();
-        let count = system.programs.iter().filter(|p| p.state == State::Running).count();
+        let count = system
+            .programs
+            .iter()
+            .filter(|p| p.state == State::Running)
+            .count();
         if count == 0 {
             return Err("no program could be started".into());
         }
-        log!("system {}: {count} of {} programs started", manifest.name, system.programs.len());
+        log!(
+            "system {}: {count} of {} programs started",
+            manifest.name,
+            system.programs.len()
+        );
         system.leave_serial_line();
         Ok(system)
     }
@@ -80,16 +104,17 @@ impl System {
         order.sort_by_key(|i| Reverse(self.programs[*i].manifest.memory));
         for index in order {
             let program = &mut self.programs[index];
-            let bits = budget::bits(program.manifest.memory);
-            let slot = program.slots.budget();
-            match bits.ok_or(abi::Error::OutOfMemory).and_then(|bits| self.machine.split(bits, slot).map(|()| bits)) {
-                Ok(bits) => program.budget = bits,
-                Err(_) => log!("program {} does not start: the machine has too little memory", program.name()),
-            }
+            let (bits, into) = (
+                budget::bits(program.manifest.memory),
+                program.slots.budget(),
+            );
+            program.budget = bits.filter(|bits| self.machine.split(*bits, into).is_ok());
         }
         // All endpoints first, so that programs may need each other in any order.
-        let objects: Vec<_> = (0..self.programs.len()).map(|index| self.make_objects(index)).collect();
-        for (index, made) in objects.into_iter().enumerate().filter(|(i, _)| self.programs[*i].budget != 0) {
+        let objects: Vec<_> = (0..self.programs.len())
+            .map(|index| self.make_objects(index))
+            .collect();
+        for (index, made) in objects.into_iter().enumerate() {
             let built = made.and_then(|()| self.finish(index));
             self.settle(index, built);
         }
@@ -107,7 +132,10 @@ impl System {
     fn settle(&mut self, index: usize, built: Result<(), Problem>) -> bool {
         let Err(problem) = built else { return true };
         let program = &mut self.programs[index];
-        log!("program {} does not start: {problem}; the system goes on without it", program.name());
+        log!(
+            "program {} does not start: {problem}; the system goes on without it",
+            program.name()
+        );
         tear_down(program, State::Absent);
         false
     }
@@ -119,11 +147,15 @@ impl System {
 
     /// Fills a program's table and space, and starts it.
     fn finish(&mut self, index: usize) -> Result<(), Problem> {
-        let file = archive::file(self.archive, self.programs[index].manifest.file()).ok_or(Problem::NoFile)?;
+        let file = archive::file(self.archive, self.programs[index].manifest.file())
+            .ok_or(Problem::NoFile)?;
         let elf = elf::parse(file).map_err(Problem::BadElf)?;
         let endpoints = self.give_endpoints(index)?;
         let program = &mut self.programs[index];
-        let mut next = endpoints.last().map_or(FIRST, |(_, slot)| slot + 1).max(FIRST);
+        let mut next = endpoints
+            .last()
+            .map_or(FIRST, |(_, slot)| slot + 1)
+            .max(FIRST);
         let replies = give_replies(program, &mut next)?;
         let devices = device::give_all(program, &self.acpi, &mut next)?;
         load::segments(program, &elf)?;
@@ -147,9 +179,15 @@ impl System {
     fn give_endpoints(&self, index: usize) -> Result<Vec<(String, u32)>, Problem> {
         let program = &self.programs[index];
         let slots = program.slots;
-        program.give(program::TABLE, slots.table(), OWN_TABLE, 0).step("give it its table")?;
-        program.give(program::ENDPOINT, slots.endpoint(), endpoint::ALL, 0).step("give it its endpoint")?;
-        kernel::derive(abi::root::TABLE, slots.fault(), ENDPOINT, endpoint::CALL, program.badge(facet::FAULT))
+        program
+            .give(program::TABLE, slots.table().0, OWN_TABLE, 0)
+            .step("give it its table")?;
+        program
+            .give(program::ENDPOINT, slots.endpoint(), endpoint::ALL, 0)
+            .step("give it its endpoint")?;
+        let badge = program.badge(facet::FAULT);
+        TABLE
+            .derive(slots.fault(), ENDPOINT, endpoint::CALL, badge)
             .step("make its fault endpoint")?;
         let endpoints = layout::endpoints(&program.manifest.needs);
         if endpoints.len() > 1 << (layout::TABLE_BITS - 1) {
@@ -167,7 +205,9 @@ impl System {
             layout::CONTROL => (ENDPOINT, facet::CONTROL),
             _ => {
                 let server = self.programs.iter().find(|p| p.name() == name);
-                let server = server.ok_or(Problem::BadManifest("it needs a program that does not exist"))?;
+                let server = server.ok_or(Problem::BadManifest(
+                    "it needs a program that does not exist",
+                ))?;
                 (server.slots.endpoint(), 0)
             }
         };
@@ -180,8 +220,15 @@ impl System {
 
     fn refill_clients(&self, index: usize) {
         let server = self.programs[index].name();
-        for client in self.programs.iter().filter(|p| p.state == State::Running && p.name() != server) {
-            for (name, slot) in layout::endpoints(&client.manifest.needs).iter().filter(|(name, _)| name == server) {
+        for client in self
+            .programs
+            .iter()
+            .filter(|p| p.state == State::Running && p.name() != server)
+        {
+            for (name, slot) in layout::endpoints(&client.manifest.needs)
+                .iter()
+                .filter(|(name, _)| name == server)
+            {
                 if let Err(problem) = self.give_endpoint(client, name, *slot) {
                     log!("program {} lost {name}: {problem}", client.name());
                 }
@@ -191,27 +238,37 @@ impl System {
 
     /// The running program with this id.
     pub fn find(&self, id: u32) -> Option<usize> {
-        self.programs.iter().position(|p| p.id == id && p.state == State::Running)
+        self.programs
+            .iter()
+            .position(|p| p.id == id && p.state == State::Running)
     }
 
     /// The kernel stops writing to the serial line once a program owns it.
     fn leave_serial_line(&self) {
         let owns = |device: &manifest::Device| match device {
-            manifest::Device::Ports { base, count } => (*base..base.saturating_add(*count)).contains(&SERIAL),
+            manifest::Device::Ports { base, count } => {
+                (*base..base.saturating_add(*count)).contains(&SERIAL)
+            }
             _ => false,
         };
         let mut running = self.programs.iter().filter(|p| p.state == State::Running);
         if running.any(|p| p.manifest.devices.iter().any(owns)) {
-            let _ = kernel::system_do(kernel_system::LOG_QUIET, [0; 4]);
+            let _ = SYSTEM.log_quiet();
         }
     }
 }
 
 /// Root's own few objects.
 fn own_objects(machine: &Machine) -> Result<(), Problem> {
-    machine.split(12, OWN_MEMORY).step("give root memory of its own")?;
-    kernel::retype(OWN_MEMORY, Kind::Endpoint, 0, 1, abi::root::TABLE, ENDPOINT).step("make root's endpoint")?;
-    kernel::io_ports(PCI.0, PCI.1, PCI_PORTS).step("make the PCI ports")
+    machine
+        .split(12, OWN_MEMORY)
+        .step("give root memory of its own")?;
+    OWN_MEMORY
+        .retype(Kind::Endpoint, 0, 1, TABLE, ENDPOINT, untyped::ALL)
+        .step("make root's endpoint")?;
+    SYSTEM
+        .io_ports(PCI.0, PCI.1, PCI_PORTS.0)
+        .step("make the PCI ports")
 }
 
 /// Makes a program's Reply objects in its own table.
@@ -223,8 +280,16 @@ fn give_replies(program: &Program, next: &mut u32) -> Result<Vec<u32>, Problem> 
     let replies = *next..*next + count;
     for first in replies.clone().step_by(64) {
         let count = (replies.end - first).min(64);
-        kernel::retype(program.slots.budget(), Kind::Reply, 0, count, program.slots.table(), first)
-            .step("make its Reply objects")?;
+        let slots = program.slots;
+        let made = slots.budget().retype(
+            Kind::Reply,
+            0,
+            count as u16,
+            slots.table(),
+            Slot(first),
+            untyped::ALL,
+        );
+        made.step("make its Reply objects")?;
     }
     *next += count;
     Ok(replies.collect())

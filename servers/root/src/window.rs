@@ -1,11 +1,11 @@
 //! The only unsafe code of root: what lies at fixed addresses of its own Space.
 //!
-//! The kernel lays out the information page, the archive and the message buffer ([`abi::root`]); root itself maps
+//! The kernel lays out the information page and the archive ([`abi::root`]); root itself maps
 //! frames at [`WINDOW`] for as long as one function of this module's users needs them.
 #![allow(unsafe_code)]
 
 use crate::slots::BATCH;
-use abi::{PAGE, buffer};
+use abi::PAGE;
 use core::slice;
 
 /// Where root maps frames of programs and pages of devices, up to [`BATCH`] at a time.
@@ -27,7 +27,13 @@ pub fn archive(size: u64) -> &'static [u8] {
 pub fn write(pages: u32, offset: usize, bytes: &[u8]) {
     assert!(pages <= BATCH && offset + bytes.len() <= pages as usize * PAGE as usize);
     // SAFETY: inside the mapped pages by the assertion; no Rust reference to window memory is ever formed.
-    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), (WINDOW as usize + offset) as *mut u8, bytes.len()) }
+    unsafe {
+        core::ptr::copy_nonoverlapping(
+            bytes.as_ptr(),
+            (WINDOW as usize + offset) as *mut u8,
+            bytes.len(),
+        )
+    }
 }
 
 /// Reads a word at `offset` (a multiple of 8, in the first page) of the window.
@@ -52,29 +58,5 @@ pub fn exchange_byte(offset: usize, value: u8) -> u8 {
     unsafe {
         register.write_volatile(value);
         register.read_volatile()
-    }
-}
-
-/// Word `index` (4 to 119) of root's message buffer.
-pub fn message_word(index: usize) -> u64 {
-    assert!((4..120).contains(&index));
-    // SAFETY: the kernel maps the buffer for root's only thread; volatile, because the kernel writes it.
-    unsafe { ((abi::root::THREAD_AREA as usize + buffer::word(index)) as *const u64).read_volatile() }
-}
-
-/// Puts `words` into root's message buffer from word 4 on.
-pub fn set_message_words(words: &[u64]) {
-    assert!(words.len() <= 116);
-    for (i, word) in words.iter().enumerate() {
-        let address = abi::root::THREAD_AREA as usize + buffer::word(4 + i);
-        // SAFETY: inside the buffer by the assertion; volatile, because the kernel reads it.
-        unsafe { (address as *mut u64).write_volatile(*word) }
-    }
-}
-
-/// Copies bytes from the block that starts at word 4 of root's message buffer.
-pub fn message_block(bytes: &mut [u8]) {
-    for (i, chunk) in bytes.chunks_mut(8).enumerate() {
-        chunk.copy_from_slice(&message_word(4 + i).to_le_bytes()[..chunk.len()]);
     }
 }

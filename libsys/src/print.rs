@@ -1,0 +1,57 @@
+//! `print!` and `println!`, to the console server.
+
+use crate::handle::Handle;
+use crate::rt;
+use alloc::string::String;
+use core::fmt::{Arguments, Write};
+use spin::Mutex;
+
+/// Opened at the first use; opened anew when the console was restarted.
+static CONSOLE: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// Writes text to the console, as one message, so that lines of several programs do not mix. A program without a
+/// console says nothing.
+pub fn print(arguments: Arguments<'_>) {
+    let mut text = String::new();
+    if text.write_fmt(arguments).is_ok() {
+        write(text.as_bytes());
+    }
+}
+
+/// Writes bytes to the console, in one message if the console takes them all.
+pub fn write(mut bytes: &[u8]) {
+    let Some(server) = rt::endpoint("console") else {
+        return;
+    };
+    let mut console = CONSOLE.lock();
+    while !bytes.is_empty() {
+        if console.is_none() {
+            *console = Handle::open_at(server, "").ok();
+        }
+        let Some(handle) = console.as_ref() else {
+            return;
+        };
+        match handle.write(bytes) {
+            Ok(count) if count > 0 => bytes = &bytes[count..],
+            _ => {
+                *console = None;
+                return;
+            }
+        }
+    }
+}
+
+/// Writes formatted text to the console server.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => { $crate::print::print(::core::format_args!($($argument)*)) };
+}
+
+/// Writes a formatted line to the console server.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print!("\n") };
+    ($format:literal $($argument:tt)*) => {
+        $crate::print!(::core::concat!($format, "\n") $($argument)*)
+    };
+}
