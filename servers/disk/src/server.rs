@@ -1,0 +1,227 @@
+//! The message loop around the driver: `disk:0`. Shared by the binaries of this package.
+
+use core::ptr::NonNull;
+use disk::config::Function;
+use disk::driver::{Disk, InitError};
+use disk::jobs::{Caller, JobError, Jobs, Kind};
+use disk::platform::Platform;
+use disk::range::{SECTOR, clip};
+use disk::transport::MsiX;
+use libsys::object::Irq;
+use libsys::proto::io::{IoError, Kind as NameKind, Stat};
+use libsys::proto::memory;
+use libsys::proto::program::{Device, PciDevice};
+use libsys::rt;
+use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
+use libsys::syscall::{self, Slot};
+use spin::Mutex;
+
+/// Called after each read was handed to the device, with the number of reads so far.
+pub type OnRead = fn(u64);
+
+/// A program of Postern as the driver's platform.
+struct Program;
+
+/// DMA memory that root gave: address, physical address, bytes.
+static DMA: Mutex<heapless::Vec<(u64, u64, u64), 16>> = Mutex::new(heapless::Vec::new());
+
+/// The program's PCI function, if the machine has it.
+fn device() -> Option<&'static PciDevice> {
+    rt::info().devices.iter().find_map(|device| match device {
+        Device::Pci(function) => function.as_ref(),
+        _ => None,
+    })
+}
+
+// SAFETY: root's `MAP_DMA` gives zeroed, contiguous, page-aligned memory to this program alone; its BARs are mapped where
+// the program information says.
+unsafe impl Platform for Program {
+    fn dma(pages: usize) -> Option<(u64, NonNull<u8>)> {
+        let bytes = pages as u64 * abi::PAGE;
+        let reply = syscall::call(rt::MEMORY, memory::MAP_DMA, [bytes, 0, 0, 0])
+            .check()
+            .ok()?;
+        if reply.tag.label() != memory::OK {
+            return None;
+        }
+        let [address, physical, ..] = reply.words;
+        DMA.lock().push((address, physical, bytes)).ok()?;
+        Some((
+            physical,
+            NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))?,
+        ))
+    }
+
+    fn physical(address: NonNull<u8>) -> u64 {
+        let address = address.as_ptr().expose_provenance() as u64;
+        let dma = DMA.lock();
+        let region = dma
+            .iter()
+            .find(|(start, _, bytes)| (*start..*start + *bytes).contains(&address));
+        let (start, physical, _) =
+            region.expect("the driver shares only DMA memory with the device");
+        physical + (address - start)
+    }
+
+    fn registers(physical: u64, size: usize) -> NonNull<u8> {
+        let address = Self::function().mapped(physical, size as u64);
+        let address = address.expect("the device names registers outside its memory");
+        NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))
+            .expect("root maps nothing at 0")
+    }
+
+    fn function() -> Function {
+        let device = device().expect("the driver is started only for a device");
+        Function {
+            config: &device.config,
+            bars: &device.bars,
+        }
+    }
+}
+
+/// A caller parked in a Reply object.
+struct Waiting(Parked);
+
+impl Caller for Waiting {
+    fn copy_in(&self, offset: usize, bytes: &mut [u8]) -> Result<(), JobError> {
+        self.0.copy_in(offset, bytes).map_err(|_| JobError::Memory)
+    }
+
+    fn copy_out(&self, offset: usize, bytes: &[u8]) -> Result<(), JobError> {
+        self.0.copy_out(offset, bytes).map_err(|_| JobError::Memory)
+    }
+
+    fn finish(self, result: Result<usize, JobError>) {
+        self.0.finish(match result {
+            Ok(count) => Ok(Done::Count(count)),
+            Err(JobError::Device) => Err(IoError::DeviceError),
+            Err(JobError::Memory) => Err(IoError::BadBuffer),
+        });
+    }
+}
+
+/// The device and what it is doing.
+struct Ready {
+    disk: Disk<Program, MsiX>,
+    jobs: Jobs<Waiting>,
+}
+
+struct DiskServer {
+    /// The device, or what opening it says.
+    device: Result<Ready, IoError>,
+    reads: u64,
+    on_read: OnRead,
+}
+
+impl DiskServer {
+    fn ready(&mut self) -> Result<&mut Ready, IoError> {
+        self.device.as_mut().map_err(|error| *error)
+    }
+
+    /// Parks the caller and makes its request a job.
+    fn work(
+        &mut self,
+        request: Request,
+        kind: Kind,
+        offset: u64,
+        length: usize,
+    ) -> Reaction<'static> {
+        let Ready { disk, jobs } = self.ready()?;
+        let caller = Waiting(request.park()?);
+        jobs.add(disk, caller, kind, offset, length);
+        Ok(Done::Later)
+    }
+}
+
+impl Server for DiskServer {
+    type Session = ();
+
+    fn open(&mut self, name: &str, _: &Request) -> Result<(), IoError> {
+        match name.parse::<u8>() {
+            Ok(0) => self.ready().map(drop),
+            Ok(_) => Err(IoError::NoDevice),
+            Err(_) => Err(IoError::NotFound),
+        }
+    }
+
+    fn read(&mut self, _: &mut (), offset: u64, request: Request) -> Reaction<'_> {
+        let length =
+            clip(offset, request.length(), self.ready()?.disk.size()).ok_or(IoError::BeyondEnd)?;
+        if length == 0 {
+            return Ok(Done::Count(0));
+        }
+        let reaction = self.work(request, Kind::Read, offset, length);
+        self.reads += 1;
+        (self.on_read)(self.reads);
+        reaction
+    }
+
+    fn write(&mut self, _: &mut (), offset: u64, request: Request) -> Reaction<'_> {
+        let disk = &self.ready()?.disk;
+        if disk.is_read_only() {
+            return Err(IoError::ReadOnly);
+        }
+        let length = clip(offset, request.length(), disk.size()).ok_or(IoError::BeyondEnd)?;
+        match (length, request.length()) {
+            (_, 0) => Ok(Done::Count(0)),
+            // Writing at the end would otherwise "succeed" without progress.
+            (0, _) => Err(IoError::BeyondEnd),
+            _ => self.work(request, Kind::Write, offset, length),
+        }
+    }
+
+    fn stat(&mut self, _: &mut ()) -> Result<Stat, IoError> {
+        let size = self.ready()?.disk.size();
+        Ok(Stat {
+            size,
+            block_size: SECTOR as u32,
+            kind: NameKind::Block,
+        })
+    }
+
+    fn sync(&mut self, _: &mut (), request: Request) -> Reaction<'_> {
+        if !self.ready()?.disk.has_flush() {
+            return Ok(Done::Count(0));
+        }
+        self.work(request, Kind::Sync, 0, 0)
+    }
+
+    fn interrupt(&mut self, _badge: u64, _count: u64) {
+        if let Ok(Ready { disk, jobs }) = &mut self.device {
+            jobs.advance(disk);
+        }
+    }
+}
+
+/// Serves the program's device for good.
+pub fn run(on_read: OnRead) {
+    let device = match device() {
+        None => Err(IoError::NoDevice),
+        Some(device) => start(device).map_err(|why| {
+            libsys::println!("disk: {}", why);
+            IoError::DeviceError
+        }),
+    };
+    serve(&mut DiskServer {
+        device,
+        reads: 0,
+        on_read,
+    })
+}
+
+/// Starts the driver, its interrupt bound to the program's endpoint.
+fn start(device: &PciDevice) -> Result<Ready, &'static str> {
+    let irq = device.irq.ok_or("the device has no MSI-X")?;
+    Irq(Slot(irq))
+        .bind(rt::ENDPOINT, 0)
+        .map_err(|_| "its interrupt cannot be bound")?;
+    let transport = MsiX::new::<Program>().map_err(|_| "not a modern virtio device")?;
+    let disk = Disk::new(transport).map_err(|error| match error {
+        InitError::Unsupported => "not a modern virtio block device",
+        InitError::OutOfMemory => "too little memory for DMA",
+    })?;
+    Ok(Ready {
+        disk,
+        jobs: Jobs::new(),
+    })
+}
