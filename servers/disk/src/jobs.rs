@@ -325,13 +325,15 @@ mod tests {
     }
 
     #[derive(Clone)]
-    struct Client(Rc<RefCell<(Vec<u8>, Option<Result<usize, JobError>>)>>);
+    struct Client(Rc<RefCell<(Vec<u8>, Answer)>>);
+
+    type Answer = Option<Result<usize, JobError>>;
 
     impl Client {
         fn new(memory: Vec<u8>) -> Self {
             Self(Rc::new(RefCell::new((memory, None))))
         }
-        fn result(&self) -> Option<Result<usize, JobError>> {
+        fn result(&self) -> Answer {
             self.0.borrow().1
         }
         fn memory(&self) -> Vec<u8> {

@@ -63,7 +63,7 @@ mod tests {
                     );
                     assert_eq!(
                         chunk.is_whole(),
-                        chunk.skip == 0 && chunk.bytes % SECTOR == 0
+                        chunk.skip == 0 && chunk.bytes.is_multiple_of(SECTOR)
                     );
                     at += chunk.bytes as u64;
                     left -= chunk.bytes;

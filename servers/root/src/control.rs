@@ -30,7 +30,7 @@ fn status(program: &Program) -> ProgramStatus {
             State::Running | State::Absent => None,
         },
         time,
-        memory: usage(program),
+        memory: program.memory(),
     }
 }
 
@@ -38,7 +38,7 @@ fn status(program: &Program) -> ProgramStatus {
 pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
     let (total, free) = machine.total_and_free();
     let programs = programs.iter().map(|program| {
-        let (used, budget) = usage(program);
+        let (used, budget) = program.memory();
         (program.name().into(), budget, used)
     });
     encode(&MemoryStatus {
@@ -46,20 +46,6 @@ pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
         free,
         programs: programs.collect(),
     })
-}
-
-/// Bytes in use, and the budget. What an ended program used is free again, which the kernel notices only when it is used
-/// next.
-fn usage(program: &Program) -> (u64, u64) {
-    let (used, budget) = program.memory();
-    (
-        if program.state == State::Running {
-            used
-        } else {
-            0
-        },
-        budget,
-    )
 }
 
 /// The answer to LOG: bytes, and the position of the first.

@@ -205,7 +205,9 @@ mod tests {
 
     /// Functions with their configuration space; BARs answer all-ones with their size.
     #[derive(Clone)]
-    struct Fake(Rc<RefCell<BTreeMap<(u8, u8, u8), (Space, [u32; 6])>>>);
+    struct Fake(Rc<RefCell<Functions>>);
+
+    type Functions = BTreeMap<(u8, u8, u8), (Space, [u32; 6])>;
 
     impl ConfigurationAccess for Fake {
         fn read_word(&self, f: DeviceFunction, offset: u8) -> u32 {
