@@ -266,6 +266,8 @@ pub mod system {
     pub const LOG: u32 = 3;
     /// The kernel's log leaves the serial line alone from now on (a driver owns it); a kernel panic still writes it.
     pub const LOG_QUIET: u32 = 4;
+    /// `w0` = length, up to 512: appends that text (message buffer, from word 4 on) to the kernel's log.
+    pub const LOG_WRITE: u32 = 6;
     /// Returns `w0` = TSC ticks per second, `w1` = TSC at boot, `w2` = ticks spent idle.
     pub const INFO: u32 = 5;
 
