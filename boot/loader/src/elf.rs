@@ -82,9 +82,11 @@ impl<'a> Program<'a> {
         let mut segments: Vec<Segment<'a>, SEGMENTS> = Vec::new();
         for header in elf.segments().into_iter().flatten() {
             if header.p_type == PT_LOAD && header.p_memsz != 0 {
-                let data = elf
-                    .segment_data(&header)
-                    .map_err(|_| Error::DataOutsideFile)?;
+                let data = match header.p_filesz {
+                    0 => Ok(&[][..]), // wherever its offset points
+                    _ => elf.segment_data(&header),
+                };
+                let data = data.map_err(|_| Error::DataOutsideFile)?;
                 let segment = Segment::new(&header, data, &window)?;
                 segments.push(segment).map_err(|_| Error::TooManySegments)?;
             }

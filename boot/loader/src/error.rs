@@ -72,7 +72,7 @@ impl fmt::Display for Error {
             ),
             Self::NotEnoughMemory { purpose, size } => write!(
                 f,
-                "not enough memory: {} KiB in one piece for {purpose}; give the machine more (QEMU: -m 256M)",
+                "not enough memory: {} KiB in one piece for {purpose}; give the machine more memory (QEMU: -m)",
                 size.div_ceil(1024)
             ),
             Self::CommandLine => write!(

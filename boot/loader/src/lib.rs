@@ -3,13 +3,10 @@
 //!
 //! Read in this order: [`memory`] (what memory there is, and taking pieces of it), [`archive`], [`elf`] (a file
 //! becomes a checked plan), [`acpi`], [`paging`], [`handover`] (all of it put together: the state that `bootinfo`
-//! documents). None of these touches hardware: they see memory through [`Physical`], and the host tests give them a
-//! machine made of a byte vector. [`machine`] is the real one.
+//! documents). None of these touches hardware: they see memory through [`Physical`], and the host tests (`tests/`) give
+//! them a machine made of a byte vector. [`machine`] is the real one.
 #![no_std]
 #![deny(unsafe_code)]
-
-#[cfg(test)]
-extern crate std;
 
 pub mod acpi;
 pub mod archive;
@@ -21,8 +18,6 @@ pub mod machine;
 pub mod memory;
 pub mod paging;
 mod physical;
-#[cfg(test)]
-mod testing;
 
 pub use error::Error;
 pub use handover::{Entry, Machine, load};

@@ -40,6 +40,9 @@ impl Map {
     /// unchanged.
     pub fn add(&mut self, range: Range, kind: MemoryKind) -> Result<(), Error> {
         let (start, end) = align(range, kind);
+        if range.size == 0 || start >= end {
+            return Ok(());
+        }
         let mut merged = Merged::default();
         let mut rest = start; // what of the new range is not yet in `merged` starts here
         for old in &self.ranges {

@@ -1,1 +1,0 @@
-//! Machines for tests.
