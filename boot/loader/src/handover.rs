@@ -81,7 +81,7 @@ pub fn load(machine: Machine<'_>, physical: &mut impl Physical) -> Result<Entry,
         archive: machine.archive,
         acpi: machine.acpi,
     };
-    let mut buffer = [0; BOOT_INFO_SIZE];
+    let mut buffer = [0; BOOT_INFO_SIZE]; // of all that is in it, only the command line could be too long
     let bytes = postcard::to_slice(&information, &mut buffer).map_err(|_| Error::CommandLine)?;
     physical.write(boot_info, bytes);
     Ok(Entry {

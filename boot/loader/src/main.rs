@@ -12,7 +12,7 @@ fn main() {
 #[cfg(target_os = "none")]
 mod bare {
     use bootinfo::{Range, exit};
-    use loader::machine;
+    use loader::machine::{self, console::refuse};
 
     core::arch::global_asm!(
         include_str!("start.s"),
@@ -38,6 +38,10 @@ mod bare {
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-        machine::console::refuse(format_args!("a bug, {info}; please report it"))
+        let message = info.message();
+        match info.location() {
+            Some(place) => refuse(format_args!("a bug at {place}: {message}; please report it")),
+            None => refuse(format_args!("a bug: {message}; please report it")),
+        }
     }
 }

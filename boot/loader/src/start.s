@@ -16,6 +16,13 @@
 .set MSR_EFER, 0xc0000080
 .set EFER_LME, 1 << 8
 .set EFLAGS_ID, 1 << 21
+.set SCREEN, 0xb8000                    # VGA text, 80 by 25 cells
+.set WHITE_ON_BLACK, 0x0f00
+.set SERIAL, 0x3f8
+.set LINE_STATUS, SERIAL + 5
+.set LINE_STATUS_ROOM, 0x20             # the next byte may be written
+.set LINE_STATUS_EMPTY, 0x40            # the last byte has left
+.set TRIES, 0x10000                     # bounded: there may be no serial port
 
 .section .multiboot2, "a"
 .align 8
@@ -101,31 +108,37 @@ start_multiboot2:
 # One line on the serial port (as the firmware or its reset left it) and the VGA text screen, then out: the same as
 # `machine::console::refuse` does for every other refusal.
 no_long_mode:
+    mov $SCREEN, %edi
+    mov $WHITE_ON_BLACK | ' ', %ax
+    mov $80 * 25, %ecx
+    rep stosw
     mov $message, %esi
-    mov $0xb8000, %edi
+    mov $SCREEN, %edi
 1:  lodsb
     test %al, %al
     jz 3f
-    mov $0x3fd, %dx                     # line status
+    mov $LINE_STATUS, %dx
     mov %al, %cl
-    mov $0x10000, %ebx                  # bounded: there may be no serial port
+    mov $TRIES, %ebx
 2:  inb %dx, %al
     dec %ebx
     jz 4f
-    test $0x20, %al                     # transmitter holding register empty
+    test $LINE_STATUS_ROOM, %al
     jz 2b
-4:  mov $0x3f8, %dx
+4:  mov $SERIAL, %dx
     mov %cl, %al
     outb %al, %dx
-    mov $0x0f, %ah                      # white on black
+    cmp $' ', %al
+    jb 1b                               # the line's end is for the serial port only
+    mov $WHITE_ON_BLACK >> 8, %ah
     stosw
     jmp 1b
-3:  mov $0x3fd, %dx                     # the last byte must leave before the machine ends
-    mov $0x10000, %ebx
+3:  mov $LINE_STATUS, %dx                # the last byte must leave before the machine ends
+    mov $TRIES, %ebx
 2:  inb %dx, %al
     dec %ebx
     jz 4f
-    test $0x40, %al
+    test $LINE_STATUS_EMPTY, %al
     jz 2b
 4:  mov ${exit_port}, %dx
     mov ${refused}, %al
