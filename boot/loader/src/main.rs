@@ -40,7 +40,9 @@ mod bare {
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         let message = info.message();
         match info.location() {
-            Some(place) => refuse(format_args!("a bug at {place}: {message}; please report it")),
+            Some(place) => refuse(format_args!(
+                "a bug at {place}: {message}; please report it"
+            )),
             None => refuse(format_args!("a bug: {message}; please report it")),
         }
     }
