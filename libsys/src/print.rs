@@ -1,7 +1,8 @@
 //! `print!` and `println!`, to the console server.
 
 use crate::handle::Handle;
-use crate::rt;
+use crate::proto::io::IoError;
+use crate::{rt, syscall};
 use alloc::string::String;
 use core::fmt::{Arguments, Write};
 use spin::Mutex;
@@ -33,11 +34,20 @@ pub fn write(mut bytes: &[u8]) {
         };
         match handle.write(bytes) {
             Ok(count) if count > 0 => bytes = &bytes[count..],
+            // So many writers wait that the console cannot make even this one wait.
+            Err(IoError::WouldBlock) => syscall::yield_now(),
             _ => {
                 *console = None;
                 return;
             }
         }
+    }
+}
+
+/// Waits until everything printed has left the machine.
+pub fn flush() {
+    if let Some(console) = CONSOLE.lock().as_ref() {
+        let _ = console.sync();
     }
 }
 
