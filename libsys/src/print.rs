@@ -61,7 +61,5 @@ macro_rules! print {
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
-    ($format:literal $($argument:tt)*) => {
-        $crate::print!(::core::concat!($format, "\n") $($argument)*)
-    };
+    ($($argument:tt)*) => { $crate::print!("{}\n", ::core::format_args!($($argument)*)) };
 }
