@@ -25,6 +25,8 @@ pub fn write(mut bytes: &[u8]) {
         return;
     };
     let mut console = CONSOLE.lock();
+    // A console that was restarted gets the text once more; one that dies of it does not.
+    let mut again = true;
     while !bytes.is_empty() {
         if console.is_none() {
             *console = Handle::open_at(server, "").ok();
@@ -36,10 +38,11 @@ pub fn write(mut bytes: &[u8]) {
             Ok(count) if count > 0 => bytes = &bytes[count..],
             // So many writers wait that the console cannot make even this one wait.
             Err(IoError::WouldBlock) => syscall::yield_now(),
-            _ => {
+            Err(IoError::ServerDied { .. }) if again => {
+                again = false;
                 *console = None;
-                return;
             }
+            _ => return,
         }
     }
 }

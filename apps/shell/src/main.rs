@@ -19,7 +19,6 @@ use shell::line::{Event, Line};
 libsys::entry!(start);
 
 fn start() -> Result<(), &'static str> {
-    system::record_boot();
     match Program::parse(&rt::info().args) {
         Ok(program) if program.commands.is_empty() => interactive(),
         Ok(program) => execute(&program),
@@ -34,6 +33,7 @@ fn start() -> Result<(), &'static str> {
 fn execute(program: &Program) -> Result<(), &'static str> {
     let nonce = program.nonce.unwrap_or("0");
     println!("\x1epostern {nonce} begin");
+    system::record_boot();
     let failures = program
         .commands
         .iter()
@@ -54,6 +54,7 @@ fn interactive() -> Result<(), &'static str> {
     let mut line = Line::default();
     let mut echo = Vec::new();
     print!("{PROMPT}");
+    system::record_boot();
     loop {
         let mut bytes = [0; 64];
         let count = match console.read(&mut bytes) {

@@ -20,7 +20,7 @@ const ANSWER: usize = 16 << 10;
 /// TSC ticks from reset to the first prompt.
 static BOOT: AtomicU64 = AtomicU64::new(0);
 
-/// The shell is ready: the machine has booted.
+/// The first prompt is shown: the machine has booted.
 pub fn record_boot() {
     BOOT.store(Instant::now().0, Ordering::Relaxed);
 }

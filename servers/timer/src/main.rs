@@ -2,19 +2,18 @@
 //! with a deadline and parks its callers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
-extern crate alloc;
 
-use alloc::vec::Vec;
 use libsys::proto::io::IoError;
 use libsys::proto::timer::SLEEP;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
 use libsys::time::Instant;
+use timer::queue::Queue;
 
 libsys::entry!(start);
 
+#[derive(Default)]
 struct Timer {
-    /// The latest deadline (absolute TSC) first; of equal ones, who came last first.
-    sleepers: Vec<(u64, Parked)>,
+    sleepers: Queue<Parked>,
 }
 
 impl Server for Timer {
@@ -25,33 +24,30 @@ impl Server for Timer {
         if label != SLEEP {
             return Err(IoError::BadRequest);
         }
+        // A stream of requests must not keep those from waking whose time has come.
+        self.expired();
         let deadline = request.words[0];
         if deadline <= Instant::now().0 {
             return Ok(Done::Count(0));
         }
         // Sleepers that died hold Reply objects in vain.
-        self.sleepers.retain(|(_, sleeper)| sleeper.is_alive());
-        let place = self
-            .sleepers
-            .partition_point(|&(other, _)| other > deadline);
-        self.sleepers.insert(place, (deadline, request.park()?));
+        self.sleepers.retain(Parked::is_alive);
+        self.sleepers.insert(deadline, request.park()?);
         Ok(Done::Later)
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.sleepers.last().map(|&(deadline, _)| deadline)
+        self.sleepers.next()
     }
 
     fn expired(&mut self) {
         let now = Instant::now().0;
-        while let Some((_, sleeper)) = self.sleepers.pop_if(|&mut (deadline, _)| deadline <= now) {
+        while let Some(sleeper) = self.sleepers.pop_due(now) {
             sleeper.finish(Ok(Done::Count(0)));
         }
     }
 }
 
 fn start() {
-    serve(&mut Timer {
-        sleepers: Vec::new(),
-    })
+    serve(&mut Timer::default())
 }
