@@ -392,6 +392,12 @@ impl System {
         Ok((count, w[1]))
     }
 
+    /// Appends up to [`system::LOG_BLOCK`] bytes to the kernel's log.
+    pub fn log_write(self, bytes: &[u8]) -> Result<(), Error> {
+        syscall::set_block(bytes);
+        invoke(self.0, system::LOG_WRITE, [bytes.len() as u64, 0, 0, 0]).map(drop)
+    }
+
     /// Keeps the kernel's log off the serial line from now on.
     pub fn log_quiet(self) -> Result<(), Error> {
         invoke(self.0, system::LOG_QUIET, [0; 4]).map(drop)

@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use bootinfo::exit;
+use core::fmt::Display;
 use core::sync::atomic::{AtomicU64, Ordering};
-use libsys::handle::{IoError, answered};
+use libsys::handle::IoError;
 use libsys::lease::Lease;
-use libsys::proto::control::{self, Ended, MemoryStatus, ProgramStatus};
+use libsys::proto::control::{self, Ended, MemoryStatus, ProgramStatus, Status};
 use libsys::syscall::{self, Words};
 use libsys::time::{self, Instant};
 use libsys::{print, println, rt};
@@ -113,11 +114,17 @@ pub fn power_off(value: u8) -> Result<(), String> {
 
 /// Calls the supervisor.
 fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
-    let supervisor = rt::endpoint("root.control")
-        .ok_or_else(|| format!("root.control: {}", IoError::NotPermitted))?;
+    let failed = |why: &dyn Display| format!("root.control: {why}");
+    let supervisor = rt::endpoint("root.control").ok_or_else(|| failed(&IoError::NotPermitted))?;
     let output =
         syscall::call_lending(supervisor, label, [argument, 0, 0, 0], Lease::write(buffer));
-    answered(output).map_err(|error| format!("root.control: {error}"))
+    let reply = output
+        .check()
+        .map_err(|error| failed(&format_args!("{error:?}")))?;
+    match Status::from_label(reply.tag.label()) {
+        None => Ok(reply.words),
+        Some(status) => Err(failed(&status)),
+    }
 }
 
 /// Calls the supervisor for an answer in postcard.
