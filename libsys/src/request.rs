@@ -135,7 +135,9 @@ impl Parked {
     /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
     pub fn finish(self, reaction: Reaction<'_>) {
         self.answer(reaction);
-        // Drop does the rest, and its answer finds no caller any more.
+        put_back(self.reply);
+        // Drop would answer once more.
+        core::mem::forget(self);
     }
 
     fn answer(&self, reaction: Reaction<'_>) {
