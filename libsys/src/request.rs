@@ -18,7 +18,8 @@ pub type Reaction<'a> = Result<Done<'a>, IoError>;
 pub enum Done<'a> {
     /// Bytes moved (word 0).
     Count(usize),
-    /// Bytes for the client, which the kernel copies into the start of lease 0 with the reply; word 0 is their number.
+    /// Bytes for the client (up to [`abi::COPY_LIMIT`]), which the kernel copies into the start of lease 0 with the reply;
+    /// word 0 is their number.
     Data(&'a [u8]),
     /// Four words.
     Words(Words),
