@@ -1,6 +1,22 @@
 //! What every user program links.
+//!
+//! A program: [`entry!`] names its start; [`handle::Handle`] is an open name; [`println!`] writes to the console. A server:
+//! implement [`serve::Server`] and call [`serve::serve`]. Below them, in this order: [`syscall`] (the ways into the
+//! kernel), [`object`] (kernel objects), [`lease`], [`rt`] (start and end), [`proto`] (the wire protocols).
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod handle;
+pub mod heap;
+pub mod lease;
+pub mod object;
+pub mod print;
 pub mod proto;
+pub mod rt;
+pub mod serve;
+pub mod slots;
 pub mod syscall;
+pub mod time;
+
+mod request;
+mod session;

@@ -1,5 +1,9 @@
-//! Every system call, and nothing else: the registers of `abi`, given names.
+//! Every way into the kernel, and nothing else: the registers of `abi`, given names.
+//!
+//! [`call`] and [`reply_recv`] are the hot ones: they set the registers the kernel looks at and no other. All stubs
+//! pass all four words; what the kernel does with them is in [`abi::tag`]. Kernel objects are in [`crate::object`].
 
+use crate::lease::Lease;
 use abi::tag::{Flags, LeaseBits, Op, Tag, Transfer};
 use abi::{Error, buffer};
 use core::arch::asm;
@@ -44,7 +48,11 @@ impl Input {
             via: Slot(0),
             base: 0,
             length: 0,
-            transfer: Transfer { pass: 0, move_it: false, receive: 0 },
+            transfer: Transfer {
+                pass: 0,
+                move_it: false,
+                receive: 0,
+            },
             deadline: 0,
             words,
         }
@@ -73,33 +81,332 @@ impl Output {
             code => Err(Error::from_code(code).unwrap_or(Error::InvalidTag)),
         }
     }
+
+    /// Of a failed call: whether a server had taken it, so that it may have acted.
+    pub const fn delivered(self) -> bool {
+        self.tag.flags().contains(Flags::DELIVERED)
+    }
 }
 
-/// Enters the kernel.
+/// SYSCALL with the operands every operation shares; the caller adds RSI, RDX, R8 (into `$lease`), R9 and R10, as
+/// inputs or as clobbers.
+macro_rules! trap {
+    ($tag:expr, $target:expr, $words:expr, $lease:ident, $($operand:tt)*) => {{
+        let [mut w0, mut w1, mut w2, mut w3] = $words;
+        let (mut tag, mut badge) = ($tag.0, $target.0 as u64);
+        // SAFETY: the kernel preserves RSP, RBX, RBP and writes no memory but the message buffer, which no Rust
+        // reference points to, and what a lease lends; the stubs hold the borrow of what they lend across the call.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") tag,
+                inlateout("rdi") badge,
+                inlateout("r12") w0,
+                inlateout("r13") w1,
+                inlateout("r14") w2,
+                inlateout("r15") w3,
+                lateout("rcx") _,
+                lateout("r11") _,
+                $($operand)*
+                options(nostack),
+            );
+        }
+        Output { tag: Tag(tag), badge, lease: LeaseBits::from_bits_retain($lease), words: [w0, w1, w2, w3] }
+    }};
+}
+
+/// Enters the kernel with every register. The other stubs are this one with less to set.
 #[inline(always)]
 pub fn enter(input: Input) -> Output {
-    let [mut w0, mut w1, mut w2, mut w3] = input.words;
-    let (mut tag, mut badge, mut lease) = (input.tag.0, input.target.0 as u64, input.length);
-    // SAFETY: the kernel preserves RSP, RBX, RBP and writes no memory but the message buffer and what the leases
-    // lend; the callers in this module keep the borrows of what they lend alive across the call.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") tag,
-            inlateout("rdi") badge,
-            inlateout("rsi") input.via.0 as u64 => _,
-            inlateout("rdx") input.base => _,
-            inlateout("r8") lease,
-            inlateout("r9") input.transfer.to_bits() => _,
-            inlateout("r10") input.deadline => _,
-            inlateout("r12") w0,
-            inlateout("r13") w1,
-            inlateout("r14") w2,
-            inlateout("r15") w3,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
+    let mut lease = input.length;
+    trap!(input.tag, input.target, input.words, lease,
+        inlateout("rsi") input.via.0 as u64 => _,
+        inlateout("rdx") input.base => _,
+        inlateout("r8") lease,
+        inlateout("r9") input.transfer.to_bits() => _,
+        inlateout("r10") input.deadline => _,
+    )
+}
+
+/// Calls `target` and waits for its answer.
+#[inline(always)]
+pub fn call(target: Slot, label: u32, words: Words) -> Output {
+    let mut lease = 0u64;
+    trap!(Tag::new(Op::Call, label, 0, Flags::empty()), target, words, lease,
+        lateout("rsi") _, inlateout("rdx") 0u64 => _, inlateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
+/// Calls `target`, lending memory for as long as the call lasts.
+#[inline(always)]
+pub fn call_lending(target: Slot, label: u32, words: Words, lent: Lease<'_>) -> Output {
+    let mut lease = lent.bits().bits();
+    trap!(Tag::new(Op::Call, label, 0, Flags::empty()), target, words, lease,
+        lateout("rsi") _, inlateout("rdx") lent.base() => _, inlateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
+/// Calls `target`, giving up at `deadline` (absolute TSC) with `TimedOut`.
+pub fn call_until(
+    target: Slot,
+    label: u32,
+    words: Words,
+    lent: Lease<'_>,
+    deadline: u64,
+) -> Output {
+    enter(Input {
+        base: lent.base(),
+        length: lent.bits().bits(),
+        deadline,
+        ..Input::new(Tag::new(Op::Call, label, 0, Flags::TIMED), target, words)
+    })
+}
+
+/// Calls `target`, passing a capability and/or receiving one with the answer.
+pub fn call_transferring(
+    target: Slot,
+    label: u32,
+    words: Words,
+    lent: Lease<'_>,
+    transfer: Transfer,
+) -> Output {
+    enter(Input {
+        base: lent.base(),
+        length: lent.bits().bits(),
+        transfer,
+        ..Input::new(Tag::new(Op::Call, label, 0, Flags::CAP), target, words)
+    })
+}
+
+/// Calls `target` with up to four leases (of which more than four are ignored).
+pub fn call_lending_many(target: Slot, label: u32, words: Words, lent: &[Lease<'_>]) -> Output {
+    let first = lent.first().copied().unwrap_or(Lease::NONE);
+    for i in 1..4 {
+        let lease = lent.get(i).copied().unwrap_or(Lease::NONE);
+        set_word(buffer::lease(i) / 8, lease.base());
+        set_word(buffer::lease(i) / 8 + 1, lease.bits().bits());
     }
-    Output { tag: Tag(tag), badge, lease: LeaseBits::from_bits_retain(lease), words: [w0, w1, w2, w3] }
+    enter(Input {
+        base: first.base(),
+        length: first.bits().bits(),
+        ..Input::new(Tag::new(Op::Call, label, 0, Flags::LEASES), target, words)
+    })
+}
+
+/// Calls `target` with extra words, which the caller has put into the message buffer by [`set_word`] from word 4 on.
+pub fn call_extra(target: Slot, label: u32, words: Words, extra: usize) -> Output {
+    enter(Input::new(
+        Tag::new(Op::Call, label, extra, Flags::empty()),
+        target,
+        words,
+    ))
+}
+
+/// Waits for a message at `endpoint`. A received interrupt that is still owed is acknowledged.
+#[inline(always)]
+pub fn recv(endpoint: Slot) -> Output {
+    let lease: u64;
+    trap!(Tag::new(Op::Recv, 0, 0, Flags::empty()), endpoint, [0; 4], lease,
+        lateout("rsi") _, lateout("rdx") _, lateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
+/// Waits until `deadline` (absolute TSC; past = poll), then `TimedOut`.
+pub fn recv_until(endpoint: Slot, deadline: u64) -> Output {
+    let tag = Tag::new(Op::Recv, 0, 0, Flags::TIMED);
+    enter(Input {
+        deadline,
+        ..Input::new(tag, endpoint, [0; 4])
+    })
+}
+
+/// Waits for a message that may bring a capability into the empty slot `receive`.
+pub fn recv_transferring(endpoint: Slot, receive: Slot) -> Output {
+    let transfer = Transfer {
+        receive: receive.0,
+        ..Transfer::default()
+    };
+    let tag = Tag::new(Op::Recv, 0, 0, Flags::CAP);
+    enter(Input {
+        transfer,
+        ..Input::new(tag, endpoint, [0; 4])
+    })
+}
+
+/// Parks the current caller in the Reply object `via`, then waits for a message.
+pub fn recv_parking(endpoint: Slot, via: Slot) -> Output {
+    let tag = Tag::new(Op::Recv, 0, 0, Flags::VIA);
+    enter(Input {
+        via,
+        ..Input::new(tag, endpoint, [0; 4])
+    })
+}
+
+/// An answer, as [`reply`] and [`reply_recv_with`] take it.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// Status, by agreement of the partners.
+    pub label: u32,
+    /// The words.
+    pub words: Words,
+    /// Bytes for lease 0, offset 0; empty = none.
+    pub payload: &'a [u8],
+    /// Capability to pass.
+    pub transfer: Transfer,
+    /// Words beyond the first four, put into the message buffer by [`set_word`] from word 4 on.
+    pub extra: usize,
+}
+
+impl Answer<'_> {
+    /// An answer of words.
+    pub const fn new(label: u32, words: Words) -> Self {
+        Self {
+            label,
+            words,
+            payload: &[],
+            transfer: Transfer {
+                pass: 0,
+                move_it: false,
+                receive: 0,
+            },
+            extra: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn input(&self, op: Op, more: Flags) -> Input {
+        let mut flags = more;
+        flags.set(Flags::PAYLOAD, !self.payload.is_empty());
+        flags.set(Flags::CAP, self.transfer.pass != 0);
+        Input {
+            base: self.payload.as_ptr() as u64,
+            length: self.payload.len() as u64,
+            transfer: self.transfer,
+            ..Input::new(
+                Tag::new(op, self.label, self.extra, flags),
+                CALLER,
+                self.words,
+            )
+        }
+    }
+}
+
+/// Answers the current caller.
+pub fn reply(answer: Answer<'_>) -> Output {
+    enter(answer.input(Op::Reply, Flags::empty()))
+}
+
+/// Answers the caller parked in the Reply object `via`.
+pub fn reply_via(via: Slot, answer: Answer<'_>) -> Output {
+    enter(Input {
+        via,
+        ..answer.input(Op::Reply, Flags::VIA)
+    })
+}
+
+/// Answers the current caller with words and waits for the next message.
+#[inline(always)]
+pub fn reply_recv(endpoint: Slot, label: u32, words: Words) -> Output {
+    let lease: u64;
+    trap!(Tag::new(Op::ReplyRecv, label, 0, Flags::empty()), endpoint, words, lease,
+        lateout("rsi") _, lateout("rdx") _, lateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
+/// Answers the current caller and waits for the next message, until `deadline` (absolute TSC) if there is one.
+pub fn reply_recv_with(endpoint: Slot, answer: Answer<'_>, deadline: Option<u64>) -> Output {
+    let timed = if deadline.is_some() {
+        Flags::TIMED
+    } else {
+        Flags::empty()
+    };
+    enter(Input {
+        target: endpoint,
+        deadline: deadline.unwrap_or(0),
+        ..answer.input(Op::ReplyRecv, timed)
+    })
+}
+
+/// Lets others of the same priority run.
+pub fn yield_now() {
+    enter(Input::new(
+        Tag::new(Op::Yield, 0, 0, Flags::empty()),
+        Slot(0),
+        [0; 4],
+    ));
+}
+
+/// Enters the kernel and does nothing: the price of a trap.
+#[inline(always)]
+pub fn nop() {
+    let _lease: u64;
+    trap!(Tag::new(Op::Nop, 0, 0, Flags::empty()), Slot(0), [0; 4], _lease,
+        lateout("rsi") _, lateout("rdx") _, lateout("r8") _lease, lateout("r9") _, lateout("r10") _,
+    );
+}
+
+/// Asks a kernel object for operation `label`, as often as it says `Again`.
+#[inline]
+pub fn invoke(object: Slot, label: u32, words: Words) -> Result<Words, Error> {
+    loop {
+        match call(object, label, words).check() {
+            Err(Error::Again) => {}
+            Ok(output) => return Ok(output.words),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// This thread's message buffer ([`abi::buffer`]).
+#[inline(always)]
+fn message_buffer() -> *mut u64 {
+    let rsp: u64;
+    // SAFETY: only reads RSP.
+    unsafe { asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) };
+    core::ptr::with_exposed_provenance_mut((rsp & !(buffer::AREA - 1)) as usize)
+}
+
+/// Word `i` (4 to 119) of the message buffer, as the last message left it.
+///
+/// # Panics
+/// `i` lies outside the buffer.
+#[inline(always)]
+pub fn word(i: usize) -> u64 {
+    assert!(i < 512);
+    // SAFETY: every thread's stack lies in an area that begins with its message buffer (root and `thread` keep that), and
+    // `i` lies in that page; nothing forms references to it.
+    unsafe { message_buffer().add(i).read_volatile() }
+}
+
+/// Sets word `i` (4 to 119) of the message buffer for the next message.
+///
+/// # Panics
+/// `i` lies outside the buffer.
+#[inline(always)]
+pub fn set_word(i: usize, value: u64) {
+    assert!(i < 512);
+    // SAFETY: as in `word`.
+    unsafe { message_buffer().add(i).write_volatile(value) };
+}
+
+/// Bytes from word 4 of the message buffer on, where kernel objects put blocks.
+///
+/// # Panics
+/// More bytes than fit (464 words' worth).
+pub fn block(bytes: &mut [u8]) {
+    for (i, chunk) in bytes.chunks_mut(8).enumerate() {
+        chunk.copy_from_slice(&word(4 + i).to_le_bytes()[..chunk.len()]);
+    }
+}
+
+/// Puts bytes into the message buffer from word 4 on, where kernel objects take blocks.
+///
+/// # Panics
+/// More bytes than fit.
+pub fn set_block(bytes: &[u8]) {
+    for (i, chunk) in bytes.chunks(8).enumerate() {
+        let mut value = [0; 8];
+        value[..chunk.len()].copy_from_slice(chunk);
+        set_word(4 + i, u64::from_le_bytes(value));
+    }
 }

@@ -19,6 +19,40 @@ pub const POWER_OFF: u32 = 0x104;
 /// `w0` = position; lease 0 (WRITE): text of the kernel's log. Replies `w0` = bytes, `w1` = position of the first.
 pub const LOG: u32 = 0x105;
 
+/// Reply label of a refused request; 0 = done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Status {
+    /// The answer does not fit lease 0, or lease 0 is no memory.
+    BadBuffer = 1,
+    /// The caller has no `root.control`.
+    NotPermitted = 2,
+    /// No such operation.
+    BadOperation = 3,
+}
+
+impl Status {
+    /// The status of a reply's label; `None` for 0 (done). An unknown one counts as a bad operation.
+    pub const fn from_label(label: u32) -> Option<Self> {
+        Some(match label {
+            0 => return None,
+            1 => Self::BadBuffer,
+            2 => Self::NotPermitted,
+            _ => Self::BadOperation,
+        })
+    }
+}
+
+impl core::fmt::Display for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BadBuffer => "the answer is too long",
+            Self::NotPermitted => "not permitted",
+            Self::BadOperation => "no such operation",
+        })
+    }
+}
+
 /// A line of `ps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStatus {

@@ -1,4 +1,7 @@
 //! The wire protocols: one file per interface.
 pub mod control;
+pub mod io;
 pub mod memory;
+pub mod names;
 pub mod program;
+pub mod timer;

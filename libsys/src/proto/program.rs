@@ -18,8 +18,11 @@ pub const DEVICES: u64 = 0x3000_0000_0000;
 pub const TABLE: u32 = 1;
 /// Slot of the endpoint it receives from (all rights, badge 0).
 pub const ENDPOINT: u32 = 2;
+/// Slot of the program's `root.memory` endpoint (also listed in [`ProgramInfo::endpoints`]). It has a fixed place because
+/// the heap needs it before the list can be decoded.
+pub const MEMORY: u32 = 3;
 /// Slots from here on are as [`ProgramInfo`] lists them; those from [`ProgramInfo::free_slots`] on are empty.
-pub const FIRST: u32 = 3;
+pub const FIRST: u32 = 4;
 
 /// The page's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

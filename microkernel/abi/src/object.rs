@@ -266,10 +266,13 @@ pub mod system {
     pub const LOG: u32 = 3;
     /// The kernel's log leaves the serial line alone from now on (a driver owns it); a kernel panic still writes it.
     pub const LOG_QUIET: u32 = 4;
-    /// `w0` = length, up to 512: appends that text (message buffer, from word 4 on) to the kernel's log.
-    pub const LOG_WRITE: u32 = 6;
     /// Returns `w0` = TSC ticks per second, `w1` = TSC at boot, `w2` = ticks spent idle.
     pub const INFO: u32 = 5;
+    /// `w0` = length, up to [`LOG_BLOCK`]; bytes in the message buffer from word 4 on: appends them to the kernel's log (and
+    /// writes them to the serial line unless `LOG_QUIET`).
+    pub const LOG_WRITE: u32 = 6;
+    /// Most bytes of `LOG` and `LOG_WRITE`.
+    pub const LOG_BLOCK: usize = 512;
 
     /// `IRQ_ATTACH` source: a message-signalled interrupt.
     pub const MSI: u64 = u64::MAX;

@@ -48,6 +48,7 @@ global_asm!(
     // SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP = the user's, interrupts off (FMASK). RFLAGS is not kept: a
     // system call returns with 0x202.
     .global postern_syscall
+    .global postern_resume
     .balign 64
 postern_syscall:
     mov [rip + {scratch}], rsp

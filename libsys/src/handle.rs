@@ -1,0 +1,208 @@
+//! A handle: an open name. `read(handle, buffer)` is one message to whichever server owns the capability.
+
+use crate::lease::Lease;
+use crate::proto::{io, names};
+use crate::syscall::{self, Output, Slot, Words};
+use crate::{rt, slots};
+use abi::Error;
+use abi::tag::{Flags, Transfer};
+use core::cell::Cell;
+use embedded_io::SeekFrom;
+pub use io::{IoError, Kind, Stat};
+
+/// An open name. Dropping it closes it.
+#[derive(Debug)]
+pub struct Handle {
+    session: Slot,
+    position: Cell<u64>,
+}
+
+impl Handle {
+    /// Opens `name`: asks `names` which program answers for it, and that program for a session.
+    ///
+    /// # Errors
+    /// `NotFound`: no program answers for the name. `NotPermitted`: this program may not call that one. Else the server's.
+    pub fn open(name: &str) -> Result<Self, IoError> {
+        let translator = rt::endpoint("names").ok_or(IoError::NotPermitted)?;
+        let mut buffer = [0; io::NAME_MAX];
+        buffer
+            .get_mut(..name.len())
+            .ok_or(IoError::NotFound)?
+            .copy_from_slice(name.as_bytes());
+        let lease = Lease::read_write(&mut buffer);
+        let reply = answered(syscall::call_lending(
+            translator,
+            names::TRANSLATE,
+            [name.len() as u64, 0, 0, 0],
+            lease,
+        ))?;
+        let program = buffer
+            .get(..reply[0] as usize)
+            .and_then(|bytes| str::from_utf8(bytes).ok());
+        let rest = name.get(reply[1] as usize..);
+        let (Some(program), Some(rest)) = (program, rest) else {
+            return Err(IoError::DeviceError);
+        };
+        Self::open_at(rt::endpoint(program).ok_or(IoError::NotPermitted)?, rest)
+    }
+
+    /// Opens `name`, the server's part of a name, at a server's endpoint.
+    pub fn open_at(server: Slot, name: &str) -> Result<Self, IoError> {
+        let session = slots::allocate().ok_or(IoError::OutOfMemory)?;
+        let lease = Lease::read(name.as_bytes());
+        let transfer = Transfer {
+            receive: session.0,
+            ..Transfer::default()
+        };
+        let output = syscall::call_transferring(server, io::OPEN, [0; 4], lease, transfer);
+        // From here on the slot is released by Drop whatever comes.
+        let handle = Self {
+            session,
+            position: Cell::new(0),
+        };
+        answered(output)?;
+        if output.tag.flags().contains(Flags::CAP_ARRIVED) {
+            Ok(handle)
+        } else {
+            Err(IoError::DeviceError)
+        }
+    }
+
+    /// Reads at the position, which moves on. Returns the number of bytes: 0 only for an empty buffer or at the end.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<usize, IoError> {
+        self.read_at(self.position.get(), buffer)
+            .inspect(|&count| self.advance(count))
+    }
+
+    /// Reads at `offset`.
+    ///
+    /// # Errors
+    /// `BeyondEnd`: `offset` lies behind the end (at the end it is 0 bytes).
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let length = buffer.len();
+        self.transfer(io::READ, offset, Lease::write(buffer), length)
+    }
+
+    /// Writes at the position, which moves on. Returns the number of bytes: 0 only for an empty buffer.
+    pub fn write(&self, buffer: &[u8]) -> Result<usize, IoError> {
+        self.write_at(self.position.get(), buffer)
+            .inspect(|&count| self.advance(count))
+    }
+
+    /// Writes at `offset`.
+    pub fn write_at(&self, offset: u64, buffer: &[u8]) -> Result<usize, IoError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.transfer(io::WRITE, offset, Lease::read(buffer), buffer.len())
+    }
+
+    /// Moves the position and returns it. Behind the end is allowed; reading there is not.
+    ///
+    /// # Errors
+    /// `BadRequest`: before the beginning or not a 64-bit number.
+    pub fn seek(&self, to: SeekFrom) -> Result<u64, IoError> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(offset) => self.stat()?.size.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.get().checked_add_signed(offset),
+        };
+        self.position.set(position.ok_or(IoError::BadRequest)?);
+        Ok(self.position.get())
+    }
+
+    /// Size and kind.
+    pub fn stat(&self) -> Result<Stat, IoError> {
+        answered(syscall::call(self.session, io::STAT, [0; 4])).map(Stat::from_words)
+    }
+
+    /// Waits until everything written has reached the medium.
+    pub fn sync(&self) -> Result<(), IoError> {
+        answered(syscall::call(self.session, io::SYNC, [0; 4])).map(drop)
+    }
+
+    /// The session's capability, for operations beyond `io`.
+    pub fn slot(&self) -> Slot {
+        self.session
+    }
+
+    fn advance(&self, count: usize) {
+        self.position
+            .set(self.position.get().saturating_add(count as u64));
+    }
+
+    fn transfer(
+        &self,
+        label: u32,
+        offset: u64,
+        lease: Lease<'_>,
+        length: usize,
+    ) -> Result<usize, IoError> {
+        let once = || {
+            lease.touch();
+            answered(syscall::call_lending(
+                self.session,
+                label,
+                [offset, 0, 0, 0],
+                lease,
+            ))
+        };
+        let reply = match once() {
+            Err(IoError::BadBuffer) => once(),
+            other => other,
+        }?;
+        // A server that claims more than it was lent must not make callers slice out of bounds.
+        usize::try_from(reply[0])
+            .ok()
+            .filter(|&count| count <= length)
+            .ok_or(IoError::DeviceError)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = syscall::call(self.session, io::CLOSE, [0; 4]);
+        slots::release(self.session);
+    }
+}
+
+/// The words of an answer in the convention of `io`.
+pub fn answered(output: Output) -> Result<Words, IoError> {
+    match output.check() {
+        Ok(reply) if reply.tag.label() == 0 => Ok(reply.words),
+        Ok(reply) => Err(IoError::from_code(reply.tag.label())),
+        Err(Error::PartnerDied | Error::NoCapability) => Err(IoError::ServerDied {
+            delivered: output.delivered(),
+        }),
+        Err(error) => Err(IoError::System(error)),
+    }
+}
+
+impl embedded_io::ErrorType for Handle {
+    type Error = IoError;
+}
+
+impl embedded_io::Read for Handle {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, IoError> {
+        Handle::read(self, buffer)
+    }
+}
+
+impl embedded_io::Write for Handle {
+    fn write(&mut self, buffer: &[u8]) -> Result<usize, IoError> {
+        Handle::write(self, buffer)
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        self.sync()
+    }
+}
+
+impl embedded_io::Seek for Handle {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, IoError> {
+        Handle::seek(self, to)
+    }
+}

@@ -1,0 +1,203 @@
+//! A request in a server's hands: answered now, or parked and answered later.
+
+use crate::object::Reply;
+use crate::proto::io::IoError;
+use crate::rt;
+use crate::session::Badge;
+use crate::syscall::{self, Answer, CALLER, Slot, Words};
+use abi::Error;
+use abi::tag::LeaseBits;
+use alloc::vec::Vec;
+use spin::Mutex;
+
+/// What a server answers.
+pub type Reaction<'a> = Result<Done<'a>, IoError>;
+
+/// A request that succeeded, or waits.
+#[derive(Debug)]
+pub enum Done<'a> {
+    /// Bytes moved (word 0).
+    Count(usize),
+    /// Bytes for the client (up to [`abi::COPY_LIMIT`]), which the kernel copies into the start of lease 0 with the reply;
+    /// word 0 is their number.
+    Data(&'a [u8]),
+    /// Four words.
+    Words(Words),
+    /// The request was parked: it is answered through its [`Parked`].
+    Later,
+}
+
+/// The current caller's request.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) badge: Badge,
+    /// The words of the message.
+    pub words: Words,
+    pub(crate) lease: LeaseBits,
+}
+
+impl Request {
+    /// The calling program's id.
+    pub fn client(&self) -> u32 {
+        self.badge.client()
+    }
+
+    /// Bytes lent.
+    pub fn length(&self) -> usize {
+        self.lease.len() as usize
+    }
+
+    /// Copies from the lent memory.
+    ///
+    /// # Errors
+    /// `BadBuffer`: outside the lease, not lent for reading, or not mapped.
+    pub fn copy_in(&self, offset: usize, bytes: &mut [u8]) -> Result<(), IoError> {
+        Reply(CALLER)
+            .lease_read(0, offset as u64, bytes)
+            .map_err(lease_error)
+    }
+
+    /// Copies into the lent memory. Errors as for [`Request::copy_in`].
+    pub fn copy_out(&self, offset: usize, bytes: &[u8]) -> Result<(), IoError> {
+        Reply(CALLER)
+            .lease_write(0, offset as u64, bytes)
+            .map_err(lease_error)
+    }
+
+    /// Sets the caller aside; its memory stays lent. The server then returns [`Done::Later`].
+    ///
+    /// # Errors
+    /// `WouldBlock`: all of this program's Reply objects are in use.
+    pub fn park(self) -> Result<Parked, IoError> {
+        let reply = FREE
+            .lock()
+            .get_or_insert_with(from_info)
+            .pop()
+            .ok_or(IoError::WouldBlock)?;
+        match Reply(reply).defer() {
+            Ok(()) => Ok(Parked {
+                reply,
+                words: self.words,
+                length: self.length(),
+            }),
+            Err(_) => {
+                put_back(reply);
+                Err(IoError::WouldBlock)
+            }
+        }
+    }
+}
+
+/// This program's Reply objects that hold nobody.
+static FREE: Mutex<Option<Vec<Slot>>> = Mutex::new(None);
+
+fn from_info() -> Vec<Slot> {
+    rt::info().replies.iter().map(|&slot| Slot(slot)).collect()
+}
+
+fn put_back(reply: Slot) {
+    FREE.lock().get_or_insert_with(from_info).push(reply);
+}
+
+/// A caller set aside. Dropping it answers with `DeviceError`.
+#[derive(Debug)]
+pub struct Parked {
+    reply: Slot,
+    /// The words of its message.
+    pub words: Words,
+    length: usize,
+}
+
+impl Parked {
+    /// Bytes lent.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Copies from the lent memory. Errors as for [`Request::copy_in`].
+    pub fn copy_in(&self, offset: usize, bytes: &mut [u8]) -> Result<(), IoError> {
+        Reply(self.reply)
+            .lease_read(0, offset as u64, bytes)
+            .map_err(lease_error)
+    }
+
+    /// Copies into the lent memory. Errors as for [`Request::copy_in`].
+    pub fn copy_out(&self, offset: usize, bytes: &[u8]) -> Result<(), IoError> {
+        Reply(self.reply)
+            .lease_write(0, offset as u64, bytes)
+            .map_err(lease_error)
+    }
+
+    /// Whether the caller still waits: it may have died or given up. A server drops those that do not.
+    pub fn is_alive(&self) -> bool {
+        Reply(self.reply).lease_info(0) != Err(Error::NoCaller)
+    }
+
+    /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
+    pub fn finish(self, reaction: Reaction<'_>) {
+        self.answer(reaction);
+        put_back(self.reply);
+        // Drop would answer once more.
+        core::mem::forget(self);
+    }
+
+    fn answer(&self, reaction: Reaction<'_>) {
+        let reaction = match reaction {
+            Ok(Done::Later) => Err(IoError::BadRequest),
+            other => other,
+        };
+        if let Err(error) = syscall::reply_via(self.reply, encode(&reaction)).check() {
+            let _ = syscall::reply_via(self.reply, Answer::new(lease_error(error).code(), [0; 4]));
+        }
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.answer(Err(IoError::DeviceError));
+        put_back(self.reply);
+    }
+}
+
+/// The message of an answer ([`Done::Later`] has none: zeros).
+#[inline(always)]
+pub(crate) fn encode<'a>(reaction: &Reaction<'a>) -> Answer<'a> {
+    match *reaction {
+        Ok(Done::Count(count)) => Answer::new(0, [count as u64, 0, 0, 0]),
+        Ok(Done::Data(payload)) => Answer {
+            payload,
+            ..Answer::new(0, [payload.len() as u64, 0, 0, 0])
+        },
+        Ok(Done::Words(words)) => Answer::new(0, words),
+        Ok(Done::Later) => Answer::new(0, [0; 4]),
+        Err(error) => Answer::new(error.code(), [0; 4]),
+    }
+}
+
+/// What a refused copy or payload means to the client.
+pub(crate) fn lease_error(error: Error) -> IoError {
+    match error {
+        Error::LeaseBounds | Error::LeaseFault | Error::NoCaller => IoError::BadBuffer,
+        _ => IoError::DeviceError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let data = encode(&Ok(Done::Data(b"abc")));
+        assert_eq!(
+            (data.label, data.words[0], data.payload),
+            (0, 3, &b"abc"[..])
+        );
+        assert_eq!(encode(&Ok(Done::Count(9))).words, [9, 0, 0, 0]);
+        assert_eq!(
+            encode(&Err(IoError::ReadOnly)).label,
+            IoError::ReadOnly.code()
+        );
+        assert_eq!(lease_error(Error::LeaseFault), IoError::BadBuffer);
+    }
+}

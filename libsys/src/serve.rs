@@ -1,0 +1,261 @@
+//! The server's loop. A server implements [`Server`] and calls [`serve`]; what it does not answer is `BadRequest`.
+//!
+//! A whole server, one that has no bytes and takes all (`null:`):
+//!
+//! ```no_run
+//! #![cfg_attr(target_os = "none", no_std, no_main)]
+//! #![forbid(unsafe_code)]
+//! use libsys::proto::io::{IoError, Kind, Stat};
+//! use libsys::serve::{Done, Reaction, Request, Server, serve};
+//!
+//! libsys::entry!(start);
+//!
+//! struct Null;
+//!
+//! impl Server for Null {
+//!     type Session = ();
+//!
+//!     fn open(&mut self, name: &str, _request: &Request) -> Result<(), IoError> {
+//!         if name.is_empty() { Ok(()) } else { Err(IoError::NotFound) }
+//!     }
+//!
+//!     fn read(&mut self, _session: &mut (), _offset: u64, _request: Request) -> Reaction<'_> {
+//!         Ok(Done::Count(0))
+//!     }
+//!
+//!     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
+//!         Ok(Done::Count(request.length()))
+//!     }
+//!
+//!     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
+//!         Ok(Stat { size: 0, block_size: 1, kind: Kind::Stream })
+//!     }
+//! }
+//!
+//! fn start() {
+//!     serve(&mut Null)
+//! }
+//! ```
+
+use crate::object::OWN_TABLE;
+use crate::proto::io::{self, IoError, Stat};
+pub use crate::request::{Done, Parked, Reaction, Request};
+use crate::request::{encode, lease_error};
+use crate::rt::ENDPOINT;
+use crate::session::{Badge, Sessions};
+use crate::slots;
+use crate::syscall::{self, Answer, Output, Slot};
+use abi::object::endpoint;
+use abi::tag::{Message, Transfer};
+use abi::{Error, fault};
+
+/// A server of named things.
+#[expect(
+    unused_variables,
+    reason = "the default answers need no arguments, but their names say what they are"
+)]
+pub trait Server {
+    /// What it keeps for each open name.
+    type Session;
+
+    /// Whether it has a [`Server::deadline`].
+    const TIMED: bool = false;
+
+    /// A client opens `name`, the part behind the prefix.
+    fn open(&mut self, name: &str, request: &Request) -> Result<Self::Session, IoError> {
+        Err(IoError::NotFound)
+    }
+
+    /// Up to `request.length()` bytes from `offset` on, into the lease.
+    fn read(&mut self, session: &mut Self::Session, offset: u64, request: Request) -> Reaction<'_> {
+        Err(IoError::BadRequest)
+    }
+
+    /// `request.length()` bytes of the lease, to `offset`.
+    fn write(
+        &mut self,
+        session: &mut Self::Session,
+        offset: u64,
+        request: Request,
+    ) -> Reaction<'_> {
+        Err(IoError::ReadOnly)
+    }
+
+    /// Size and kind.
+    fn stat(&mut self, session: &mut Self::Session) -> Result<Stat, IoError> {
+        Err(IoError::BadRequest)
+    }
+
+    /// Everything written reaches the medium.
+    fn sync(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
+        Ok(Done::Count(0))
+    }
+
+    /// The client closed it.
+    fn close(&mut self, session: Self::Session) {}
+
+    /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on the capability that root gave.
+    fn other(
+        &mut self,
+        session: Option<&mut Self::Session>,
+        label: u32,
+        request: Request,
+    ) -> Reaction<'_> {
+        Err(IoError::BadRequest)
+    }
+
+    /// An interrupt bound under `badge` fired `count` times. It is acknowledged when this returns.
+    fn interrupt(&mut self, badge: u64, count: u64) {}
+
+    /// When (absolute TSC) to be woken by [`Server::expired`], if at all. Only asked if [`Server::TIMED`].
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
+
+    /// The deadline has passed.
+    fn expired(&mut self) {}
+}
+
+/// Serves for good.
+///
+/// # Panics
+/// The program's table has no free slot, or its endpoint is gone.
+pub fn serve<S: Server>(server: &mut S) -> ! {
+    let mut sessions = Sessions::new();
+    let Some(spare) = slots::allocate() else {
+        panic!("no free slot")
+    };
+    let mut message = receive(server);
+    loop {
+        message = match message.check() {
+            Ok(message) => match message.tag.message() {
+                Message::Call => request(server, &mut sessions, spare, message),
+                Message::Interrupt => {
+                    server.interrupt(message.badge, message.words[0]);
+                    receive(server)
+                }
+                Message::Fault => syscall::reply_recv(ENDPOINT, fault::STOP, [0; 4]),
+            },
+            Err(Error::TimedOut) => {
+                server.expired();
+                receive(server)
+            }
+            Err(Error::Cancelled) => receive(server),
+            Err(
+                error @ (Error::PartnerDied
+                | Error::NoCapability
+                | Error::WrongKind
+                | Error::MissingRight),
+            ) => {
+                panic!("endpoint: {error:?}")
+            }
+            // The answer was refused (its payload does not fit the lease): say so instead.
+            Err(error) => {
+                let code = lease_error(error).code();
+                syscall::reply(Answer::new(code, [0; 4]));
+                receive(server)
+            }
+        };
+    }
+}
+
+fn receive<S: Server>(server: &S) -> Output {
+    match server.deadline() {
+        Some(deadline) if S::TIMED => syscall::recv_until(ENDPOINT, deadline),
+        _ => syscall::recv(ENDPOINT),
+    }
+}
+
+/// Handles a call, answers it and waits for the next message.
+#[inline(always)]
+fn request<S: Server>(
+    server: &mut S,
+    sessions: &mut Sessions<S::Session>,
+    spare: Slot,
+    message: Output,
+) -> Output {
+    let badge = Badge(message.badge);
+    let offset = message.words[0];
+    let request = Request {
+        badge,
+        words: message.words,
+        lease: message.lease,
+    };
+    let session = sessions.get(badge);
+    let reaction = match (message.tag.label(), session) {
+        (io::READ, Some(session)) => server.read(session, offset, request),
+        (io::WRITE, Some(session)) => server.write(session, offset, request),
+        (io::STAT, Some(session)) => server
+            .stat(session)
+            .map(|stat| Done::Words(stat.to_words())),
+        (io::SYNC, Some(session)) => server.sync(session, request),
+        (io::CLOSE, Some(_)) => {
+            if let Some(session) = sessions.remove(badge) {
+                server.close(session);
+            }
+            Ok(Done::Count(0))
+        }
+        (io::OPEN, None) if badge.is_roots() => {
+            let answer = open(server, sessions, spare, &request)
+                .unwrap_or_else(|error| Answer::new(error.code(), [0; 4]));
+            syscall::reply(answer);
+            return receive(server);
+        }
+        (label @ io::FIRST_OTHER.., session) => server.other(session, label, request),
+        _ => Err(IoError::BadRequest),
+    };
+    if let Ok(Done::Later) = reaction {
+        return receive(server);
+    }
+    let answer = encode(&reaction);
+    if S::TIMED {
+        syscall::reply(answer);
+        receive(server)
+    } else if answer.payload.is_empty() {
+        syscall::reply_recv(ENDPOINT, answer.label, answer.words)
+    } else {
+        syscall::reply_recv_with(ENDPOINT, answer, None)
+    }
+}
+
+/// Makes a session and the answer that carries its capability.
+fn open<S: Server>(
+    server: &mut S,
+    sessions: &mut Sessions<S::Session>,
+    spare: Slot,
+    request: &Request,
+) -> Result<Answer<'static>, IoError> {
+    if !sessions.has_room(request.client()) {
+        return Err(IoError::TooManySessions);
+    }
+    let mut name = [0; io::NAME_MAX];
+    let name = name
+        .get_mut(..request.length())
+        .ok_or(IoError::BadRequest)?;
+    if !name.is_empty() {
+        request.copy_in(0, name)?;
+    }
+    let name = str::from_utf8(name).map_err(|_| IoError::BadRequest)?;
+    let session = server.open(name, request)?;
+    let badge = sessions.insert(request.client(), session);
+    // What a client that gave no slot did not take is still there.
+    let _ = OWN_TABLE.delete(spare);
+    if OWN_TABLE
+        .derive(spare, ENDPOINT, endpoint::CALL, badge.0)
+        .is_err()
+    {
+        if let Some(session) = sessions.remove(badge) {
+            server.close(session);
+        }
+        return Err(IoError::OutOfMemory);
+    }
+    let transfer = Transfer {
+        pass: spare.0,
+        move_it: true,
+        receive: 0,
+    };
+    Ok(Answer {
+        transfer,
+        ..Answer::new(0, [0; 4])
+    })
+}

@@ -1,0 +1,2 @@
+//! Server disk.
+fn main() {}

@@ -1,0 +1,75 @@
+//! `root.control`: what the supervisor tells ([`libsys::proto::control`]).
+
+use crate::budget::Machine;
+use crate::program::{Program, State};
+use crate::slots::SYSTEM;
+use abi::object::system::LOG_BLOCK;
+use alloc::vec::Vec;
+use libsys::proto::control::{MemoryStatus, ProgramStatus};
+
+/// [`ProgramStatus::state`] of a program that does not run.
+const ENDED: u8 = 255;
+
+/// The answer to PS, in postcard.
+pub fn processes(programs: &[Program]) -> Vec<u8> {
+    let list: Vec<ProgramStatus> = programs.iter().map(status).collect();
+    encode(&list)
+}
+
+fn status(program: &Program) -> ProgramStatus {
+    let running = program.state == State::Running;
+    let info = program.slots.thread().info().ok().filter(|_| running);
+    let (state, time) = info.map_or((ENDED, 0), |info| (info.state, info.time));
+    ProgramStatus {
+        id: program.id,
+        name: program.name().into(),
+        priority: program.manifest.priority,
+        state,
+        ended: match program.state {
+            State::Ended(ended) => Some(ended),
+            State::Running | State::Absent => None,
+        },
+        time,
+        memory: usage(program),
+    }
+}
+
+/// The answer to MEM, in postcard.
+pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
+    let (total, free) = machine.total_and_free();
+    let programs = programs.iter().map(|program| {
+        let (used, budget) = usage(program);
+        (program.name().into(), budget, used)
+    });
+    encode(&MemoryStatus {
+        total,
+        free,
+        programs: programs.collect(),
+    })
+}
+
+/// Bytes in use, and the budget. What an ended program used is free again, which the kernel notices only when it is used
+/// next.
+fn usage(program: &Program) -> (u64, u64) {
+    let (used, budget) = program.memory();
+    (
+        if program.state == State::Running {
+            used
+        } else {
+            0
+        },
+        budget,
+    )
+}
+
+/// The answer to LOG: bytes, and the position of the first.
+pub fn log(position: u64) -> (Vec<u8>, u64) {
+    let mut bytes = [0; LOG_BLOCK];
+    let (count, start) = SYSTEM.log(position, &mut bytes).unwrap_or((0, position));
+    (bytes[..count].to_vec(), start)
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    // These types encode always: the error is for formats and buffers that postcard's vector is not.
+    postcard::to_allocvec(value).unwrap_or_default()
+}

@@ -1,0 +1,88 @@
+//! The slots of a program's own table, and the sizes of what is made for it. Pure arithmetic.
+
+use abi::PAGE;
+use alloc::string::String;
+use alloc::vec::Vec;
+use libsys::proto::program::{self, FIRST, HEAP};
+
+/// Root's two names under `needs`.
+pub const MEMORY: &str = "root.memory";
+/// See [`MEMORY`].
+pub const CONTROL: &str = "root.control";
+
+/// Size bits of a program's own table.
+pub const TABLE_BITS: u8 = 8;
+
+/// Size bits of the vault of a budget of 2^`budget` bytes: a slot for each of its pages, and as many for device memory.
+pub fn vault_bits(budget: u8, devices: bool) -> u8 {
+    (budget - 12 + devices as u8).clamp(4, 16)
+}
+
+/// Size bits of the Space of a budget of 2^`budget` bytes: tables for code, information, stack, a heap of that size, and
+/// devices if it has any.
+pub fn space_bits(budget: u8, devices: bool) -> u8 {
+    // Header and top table; three tables for each of code, information and stack, two for the heap.
+    const FIXED: u64 = 2 + 3 * 3 + 2;
+    let pages = FIXED + if devices { 5 } else { 0 } + (1u64 << budget).div_ceil(2 << 20);
+    (pages * PAGE).next_power_of_two().trailing_zeros() as u8
+}
+
+/// Which endpoints a program gets, and in which slots: [`MEMORY`], which everyone has, then the others from [`FIRST`] on.
+pub fn endpoints(needs: &[String]) -> Vec<(String, u32)> {
+    let others = needs.iter().filter(|need| *need != MEMORY).cloned();
+    core::iter::once((MEMORY.into(), program::MEMORY))
+        .chain(others.zip(FIRST..))
+        .collect()
+}
+
+/// Whether `bytes` from `address` on are whole pages inside the area that starts at `area`.
+pub fn in_area(area: u64, address: u64, bytes: u64) -> bool {
+    /// Areas of programs lie at least this far apart.
+    const AREA: u64 = 1 << 40;
+    let aligned = address.is_multiple_of(PAGE) && bytes.is_multiple_of(PAGE);
+    aligned && bytes != 0 && address >= area && bytes <= AREA && address - area <= AREA - bytes
+}
+
+/// Whether a program may have memory mapped there on request.
+pub fn in_heap(address: u64, bytes: u64) -> bool {
+    in_area(HEAP, address, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_always_first() {
+        let of = |needs: &[&str]| endpoints(&needs.iter().map(|n| (*n).into()).collect::<Vec<_>>());
+        assert_eq!(of(&[]), [(MEMORY.into(), 3)]);
+        assert_eq!(
+            of(&["disk", MEMORY, CONTROL]),
+            [(MEMORY.into(), 3), ("disk".into(), 4), (CONTROL.into(), 5)]
+        );
+    }
+
+    #[test]
+    fn heap_ranges() {
+        assert!(in_heap(HEAP, PAGE));
+        assert!(in_heap(HEAP + (1 << 40) - PAGE, PAGE));
+        assert!(!in_heap(HEAP + (1 << 40), PAGE));
+        assert!(!in_heap(HEAP, 0));
+        assert!(!in_heap(HEAP + 1, PAGE));
+        assert!(!in_heap(HEAP, PAGE + 1));
+        assert!(!in_heap(HEAP - PAGE, 2 * PAGE));
+        assert!(!in_heap(u64::MAX - PAGE + 1, PAGE));
+        assert!(!in_heap(HEAP, !(PAGE - 1)));
+    }
+
+    #[test]
+    fn sizes_fit_the_smallest_budget() {
+        let budget = *crate::budget::BITS.start();
+        let fixed = (1u64 << space_bits(budget, false))
+            + (32 << TABLE_BITS)
+            + (32 << vault_bits(budget, false))
+            + 8192;
+        assert!(fixed < (1 << budget) / 2, "{fixed}");
+        assert_eq!(vault_bits(32, true), 16);
+    }
+}

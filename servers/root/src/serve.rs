@@ -1,0 +1,110 @@
+//! The message loop: one thread, one endpoint, and the badge says what the caller may ask for.
+
+use crate::death::{bury, faulted};
+use crate::fault::Fault;
+use crate::slots::ENDPOINT;
+use crate::system::{System, facet};
+use crate::{control, log, memory, power};
+use abi::fault::STOP;
+use abi::tag::Message;
+use alloc::vec::Vec;
+use libsys::object::Reply;
+use libsys::proto::control::{EXIT, Ended, LOG, MEM, PANIC, POWER_OFF, PS, Status};
+use libsys::syscall::{Answer, CALLER, Output, Words, recv, reply_recv, reply_recv_with};
+
+/// Longest panic message that is logged.
+const PANIC_TEXT: usize = 512;
+
+/// What the caller gets.
+enum Reaction {
+    /// Nothing: it is gone.
+    Gone,
+    /// A label and words.
+    Words(u32, Words),
+    /// Label 0, words, and bytes into its lease 0.
+    Bytes(Words, Vec<u8>),
+}
+
+/// Serves for good.
+pub fn serve(mut system: System) -> ! {
+    let mut message = recv(ENDPOINT);
+    loop {
+        message = match message.check() {
+            Ok(message) => match react(&mut system, &message) {
+                Reaction::Gone => recv(ENDPOINT),
+                Reaction::Words(label, words) => reply_recv(ENDPOINT, label, words),
+                Reaction::Bytes(words, payload) => {
+                    let answer = Answer {
+                        payload: &payload,
+                        ..Answer::new(0, words)
+                    };
+                    reply_recv_with(ENDPOINT, answer, None)
+                }
+            },
+            // A payload that does not fit the caller's lease, or a caller whose teardown failed: it still waits.
+            Err(_) => reply_recv(ENDPOINT, Status::BadBuffer as u32, [0; 4]),
+        };
+    }
+}
+
+fn react(system: &mut System, message: &Output) -> Reaction {
+    let (id, facet) = ((message.badge >> 32) as u32, message.badge as u32);
+    // A caller is alive while it waits for root; the answer to anything else is dropped by the kernel.
+    let Some(index) = system.find(id) else {
+        return Reaction::Words(STOP, [0; 4]);
+    };
+    match (message.tag.message(), facet) {
+        (Message::Fault, facet::FAULT) => {
+            faulted(system, index, &Fault::received(message.words));
+            Reaction::Gone
+        }
+        (Message::Call, facet::MEMORY | facet::CONTROL) => request(system, index, facet, message),
+        _ => Reaction::Words(Status::BadOperation as u32, [0; 4]),
+    }
+}
+
+fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> Reaction {
+    let [w0, ..] = message.words;
+    match message.tag.label() {
+        EXIT => {
+            bury(system, index, Ended::Exit(w0 as u32));
+            Reaction::Gone
+        }
+        PANIC => {
+            log_panic(system, index, message.lease.len());
+            bury(system, index, Ended::Panic);
+            Reaction::Gone
+        }
+        PS | MEM | LOG | POWER_OFF if facet != facet::CONTROL => {
+            Reaction::Words(Status::NotPermitted as u32, [0; 4])
+        }
+        PS => bytes(control::processes(&system.programs), 0),
+        MEM => bytes(control::memory(&system.machine, &system.programs), 0),
+        LOG => {
+            let (text, position) = control::log(w0);
+            bytes(text, position)
+        }
+        POWER_OFF => power::off(w0 as u8, system.acpi.pm1a_control),
+        label => {
+            let (label, words) = memory::answer(&mut system.programs[index], label, message.words);
+            Reaction::Words(label, words)
+        }
+    }
+}
+
+fn bytes(payload: Vec<u8>, second: u64) -> Reaction {
+    Reaction::Bytes([payload.len() as u64, second, 0, 0], payload)
+}
+
+fn log_panic(system: &System, index: usize, length: u64) {
+    let mut text = [0; PANIC_TEXT];
+    let text = &mut text[..(length as usize).min(PANIC_TEXT)];
+    let name = system.programs[index].name();
+    match Reply(CALLER).lease_read(0, 0, text) {
+        Ok(()) => log!(
+            "program {name} panicked: {}",
+            alloc::string::String::from_utf8_lossy(text)
+        ),
+        Err(_) => log!("program {name} panicked"),
+    }
+}

@@ -1,0 +1,97 @@
+//! What lies in which slot of root's own table (2^[`abi::root::TABLE_BITS`] slots).
+
+use abi::root::{FIRST_UNTYPED, TABLE_BITS};
+use libsys::object::{CapTable, Frame, IoPorts, Space, System, Thread, Untyped};
+use libsys::syscall::Slot;
+
+/// Root's own table.
+pub const TABLE: CapTable = CapTable(Slot(abi::root::TABLE));
+/// Root's own space.
+pub const SPACE: Space = Space(Slot(abi::root::SPACE));
+/// The machine.
+pub const SYSTEM: System = System(Slot(abi::root::SYSTEM));
+
+/// Root's own Untyped, for the few objects that belong to no program.
+pub const OWN_MEMORY: Untyped = Untyped(Slot(140));
+/// The endpoint root receives from.
+pub const ENDPOINT: Slot = Slot(141);
+/// I/O ports: PCI configuration (0xcf8 to 0xcff).
+pub const PCI_PORTS: IoPorts = IoPorts(Slot(142));
+/// I/O ports: the serial line, for root's last words only.
+pub const SERIAL_PORTS: IoPorts = IoPorts(Slot(143));
+/// I/O ports: QEMU's exit device.
+pub const EXIT_PORTS: IoPorts = IoPorts(Slot(144));
+/// I/O ports: ACPI's PM1a control register.
+pub const ACPI_PORTS: IoPorts = IoPorts(Slot(145));
+
+/// The first of [`BATCH`] slots for capabilities on their way into a program. All are empty between two operations.
+pub const SCRATCH: Slot = scratch(0);
+/// Most frames made at once (the kernel's limit for RETYPE).
+pub const BATCH: u32 = 64;
+
+/// Slot `i` (below [`BATCH`]) of those that begin at [`SCRATCH`].
+pub const fn scratch(i: u32) -> Slot {
+    Slot(192 + i)
+}
+
+/// Empties the first `count` slots that begin at [`SCRATCH`], after an operation that failed half-way.
+pub fn clear_scratch(count: u32) {
+    for i in 0..count {
+        // A slot that is empty already is fine.
+        let _ = TABLE.delete(scratch(i));
+    }
+}
+
+/// First slot of the first program.
+const PROGRAMS: u32 = 512;
+/// Slots kept for each program.
+const PER_PROGRAM: u32 = 32;
+/// Most programs of a system.
+pub const MAX_PROGRAMS: usize = (((1 << TABLE_BITS) - PROGRAMS) / PER_PROGRAM) as usize;
+
+const _: () = assert!(FIRST_UNTYPED + 128 <= OWN_MEMORY.0.0);
+
+/// The slots of one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramSlots(u32);
+
+impl ProgramSlots {
+    /// Those of the program at `index` of the manifest, below [`MAX_PROGRAMS`].
+    pub const fn new(index: usize) -> Self {
+        Self(PROGRAMS + index as u32 * PER_PROGRAM)
+    }
+    /// Its budget: the Untyped from which everything it has is made.
+    pub const fn budget(self) -> Untyped {
+        Untyped(Slot(self.0))
+    }
+    /// Its address space.
+    pub const fn space(self) -> Space {
+        Space(Slot(self.0 + 1))
+    }
+    /// Its own table.
+    pub const fn table(self) -> CapTable {
+        CapTable(Slot(self.0 + 2))
+    }
+    /// The table that keeps its frames; it never gets a capability to it.
+    pub const fn vault(self) -> CapTable {
+        CapTable(Slot(self.0 + 3))
+    }
+    /// Its first thread.
+    pub const fn thread(self) -> Thread {
+        Thread(Slot(self.0 + 4))
+    }
+    /// The endpoint it receives from.
+    pub const fn endpoint(self) -> Slot {
+        Slot(self.0 + 5)
+    }
+    /// Root's endpoint with the badge that says: a fault of this program.
+    pub const fn fault(self) -> Slot {
+        Slot(self.0 + 6)
+    }
+    /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
+    pub const fn stack(self, i: u64) -> Frame {
+        Frame(Slot(self.0 + 8 + i as u32))
+    }
+}
+
+const _: () = assert!(8 + libsys::proto::program::STACK_PAGES <= PER_PROGRAM as u64);
