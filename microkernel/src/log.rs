@@ -9,7 +9,7 @@ use crate::arch;
 /// Bytes kept.
 const SIZE: usize = 16 << 10;
 /// Most bytes one system call reads or appends.
-pub const CHUNK: usize = 512;
+pub const CHUNK: usize = abi::object::system::LOG_BLOCK;
 
 struct Log {
     ring: [u8; SIZE],
