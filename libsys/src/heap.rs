@@ -17,7 +17,7 @@ pub type Heap = talc::TalcLock<spin::Mutex<()>, Growing>;
 pub type Grow = fn(address: u64, size: u64) -> bool;
 
 /// The heap grows by multiples of this many bytes.
-pub const GROWTH: u64 = 64 << 10;
+pub const GROWTH: u64 = 16 << 10;
 
 /// A heap that starts empty at `address` (a multiple of [`GROWTH`]) and grows upwards.
 pub const fn heap(address: u64, grow: Grow) -> Heap {
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn grows_and_reuses() {
         // A heap inside a leaked piece of the host's heap, which the source then "maps" piece by piece.
-        let layout = Layout::from_size_align(16 * GROWTH as usize, GROWTH as usize).unwrap();
+        let layout = Layout::from_size_align(64 * GROWTH as usize, GROWTH as usize).unwrap();
         // SAFETY: the layout is not empty; the memory is never freed.
         let start = unsafe { std::alloc::alloc_zeroed(layout) };
         let heap = heap(start.expose_provenance() as u64, |_, size| {
-            size <= 8 * GROWTH
+            size <= 32 * GROWTH
         });
         let big = Layout::from_size_align(100_000, 16).unwrap();
         // SAFETY: not empty, freed with the same layout, used only inside.

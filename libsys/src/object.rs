@@ -17,7 +17,7 @@ pub const OWN_TABLE: CapTable = CapTable(Slot(crate::proto::program::TABLE));
 /// What `IDENTIFY` says about a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// What the capability names; [`Kind::Empty`] for an empty slot.
+    /// What the capability names.
     pub kind: Kind,
     /// Its rights.
     pub rights: Rights,
@@ -51,7 +51,7 @@ impl CapTable {
         invoke(self.0, captable::REVOKE, [slot.0 as u64, 0, 0, 0]).map(drop)
     }
 
-    /// What lies in a slot; the badge is told if it is the same endpoint as own slot `endpoint` (or `Slot(0)`).
+    /// What lies in a slot (`NoCapability` if nothing does); the badge is told if it is the same endpoint as own slot `endpoint` (or `Slot(0)`).
     pub fn identify(self, slot: Slot, endpoint: Slot) -> Result<Identity, Error> {
         let w = invoke(
             self.0,

@@ -1,7 +1,8 @@
 //! `print!` and `println!`, to the console server.
 
 use crate::handle::Handle;
-use crate::rt;
+use crate::proto::io::IoError;
+use crate::{rt, syscall};
 use alloc::string::String;
 use core::fmt::{Arguments, Write};
 use spin::Mutex;
@@ -24,6 +25,8 @@ pub fn write(mut bytes: &[u8]) {
         return;
     };
     let mut console = CONSOLE.lock();
+    // A console that was restarted gets the text once more; one that dies of it does not.
+    let mut again = true;
     while !bytes.is_empty() {
         if console.is_none() {
             *console = Handle::open_at(server, "").ok();
@@ -33,11 +36,21 @@ pub fn write(mut bytes: &[u8]) {
         };
         match handle.write(bytes) {
             Ok(count) if count > 0 => bytes = &bytes[count..],
-            _ => {
+            // So many writers wait that the console cannot make even this one wait.
+            Err(IoError::WouldBlock) => syscall::yield_now(),
+            Err(IoError::ServerDied { .. }) if again => {
+                again = false;
                 *console = None;
-                return;
             }
+            _ => return,
         }
+    }
+}
+
+/// Waits until everything printed has left the machine.
+pub fn flush() {
+    if let Some(console) = CONSOLE.lock().as_ref() {
+        let _ = console.sync();
     }
 }
 
@@ -51,7 +64,5 @@ macro_rules! print {
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
-    ($format:literal $($argument:tt)*) => {
-        $crate::print!(::core::concat!($format, "\n") $($argument)*)
-    };
+    ($($argument:tt)*) => { $crate::print!("{}\n", ::core::format_args!($($argument)*)) };
 }

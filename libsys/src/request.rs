@@ -18,7 +18,8 @@ pub type Reaction<'a> = Result<Done<'a>, IoError>;
 pub enum Done<'a> {
     /// Bytes moved (word 0).
     Count(usize),
-    /// Bytes for the client, which the kernel copies into the start of lease 0 with the reply; word 0 is their number.
+    /// Bytes for the client (up to [`abi::COPY_LIMIT`]), which the kernel copies into the start of lease 0 with the reply;
+    /// word 0 is their number.
     Data(&'a [u8]),
     /// Four words.
     Words(Words),
@@ -135,7 +136,9 @@ impl Parked {
     /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
     pub fn finish(self, reaction: Reaction<'_>) {
         self.answer(reaction);
-        // Drop does the rest, and its answer finds no caller any more.
+        put_back(self.reply);
+        // Drop would answer once more.
+        core::mem::forget(self);
     }
 
     fn answer(&self, reaction: Reaction<'_>) {

@@ -1,4 +1,41 @@
 //! The server's loop. A server implements [`Server`] and calls [`serve`]; what it does not answer is `BadRequest`.
+//!
+//! A whole server, one that has no bytes and takes all (`null:`):
+//!
+//! ```no_run
+//! #![cfg_attr(target_os = "none", no_std, no_main)]
+//! #![forbid(unsafe_code)]
+//! use libsys::proto::io::{IoError, Kind, Stat};
+//! use libsys::serve::{Done, Reaction, Request, Server, serve};
+//!
+//! libsys::entry!(start);
+//!
+//! struct Null;
+//!
+//! impl Server for Null {
+//!     type Session = ();
+//!
+//!     fn open(&mut self, name: &str, _request: &Request) -> Result<(), IoError> {
+//!         if name.is_empty() { Ok(()) } else { Err(IoError::NotFound) }
+//!     }
+//!
+//!     fn read(&mut self, _session: &mut (), _offset: u64, _request: Request) -> Reaction<'_> {
+//!         Ok(Done::Count(0))
+//!     }
+//!
+//!     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
+//!         Ok(Done::Count(request.length()))
+//!     }
+//!
+//!     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
+//!         Ok(Stat { size: 0, block_size: 1, kind: Kind::Stream })
+//!     }
+//! }
+//!
+//! fn start() {
+//!     serve(&mut Null)
+//! }
+//! ```
 
 use crate::object::OWN_TABLE;
 use crate::proto::io::{self, IoError, Stat};

@@ -133,7 +133,7 @@ pub fn enter(input: Input) -> Output {
 pub fn call(target: Slot, label: u32, words: Words) -> Output {
     let mut lease = 0u64;
     trap!(Tag::new(Op::Call, label, 0, Flags::empty()), target, words, lease,
-        lateout("rsi") _, lateout("rdx") _, inlateout("r8") lease, lateout("r9") _, lateout("r10") _,
+        lateout("rsi") _, inlateout("rdx") 0u64 => _, inlateout("r8") lease, lateout("r9") _, lateout("r10") _,
     )
 }
 

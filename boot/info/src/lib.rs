@@ -30,7 +30,8 @@ pub struct BootInfo<'a> {
     pub version: u32,
     /// The words after the kernel's name (QEMU's `-append`, multiboot2's command line).
     pub command_line: &'a str,
-    /// Sorted by address, page aligned, not overlapping. What no range names is not memory.
+    /// Sorted by address, page aligned, not overlapping, neighbours of one kind merged; page 0 is never Usable. What
+    /// no range names is not memory; memory above 512 GiB is left out.
     pub memory: Vec<MemoryRange, 64>,
     /// Where the kernel's image lies: one contiguous piece, linked at `kernel_virtual`.
     pub kernel: Range,
@@ -104,9 +105,9 @@ pub struct Segment {
 /// Interrupt controllers, from the MADT (ACPI 6.5, 5.2.12).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acpi {
-    /// The root pointer (RSDP), 0 if there is none.
+    /// The root pointer (RSDP), 0 if there is none. A multiboot2 loader gives a copy, in a `Loaded` range.
     pub rsdp: u64,
-    /// The local APIC's registers.
+    /// The local APIC's registers (0xfee0_0000 if ACPI does not say).
     pub local_apic: u64,
     /// Every IO-APIC.
     pub io_apics: Vec<IoApic, 4>,

@@ -31,6 +31,28 @@ pub enum Status {
     BadOperation = 3,
 }
 
+impl Status {
+    /// The status of a reply's label; `None` for 0 (done). An unknown one counts as a bad operation.
+    pub const fn from_label(label: u32) -> Option<Self> {
+        Some(match label {
+            0 => return None,
+            1 => Self::BadBuffer,
+            2 => Self::NotPermitted,
+            _ => Self::BadOperation,
+        })
+    }
+}
+
+impl core::fmt::Display for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BadBuffer => "the answer is too long",
+            Self::NotPermitted => "not permitted",
+            Self::BadOperation => "no such operation",
+        })
+    }
+}
+
 /// A line of `ps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStatus {

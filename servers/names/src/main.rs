@@ -3,13 +3,11 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
-mod table;
-
 use libsys::proto::io::{IoError, NAME_MAX};
 use libsys::proto::names::TRANSLATE;
 use libsys::rt;
 use libsys::serve::{Done, Reaction, Request, Server, serve};
-use table::translate;
+use names::table::translate;
 
 libsys::entry!(start);
 

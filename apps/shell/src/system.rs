@@ -1,0 +1,158 @@
+//! Commands about the system, which ask root's supervisor.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use bootinfo::exit;
+use core::fmt::Display;
+use core::sync::atomic::{AtomicU64, Ordering};
+use libsys::handle::IoError;
+use libsys::lease::Lease;
+use libsys::proto::control::{self, Ended, MemoryStatus, ProgramStatus, Status};
+use libsys::syscall::{self, Words};
+use libsys::time::{self, Instant};
+use libsys::{print, println, rt};
+use serde::de::DeserializeOwned;
+use shell::arguments;
+
+/// Room for an answer in postcard.
+const ANSWER: usize = 16 << 10;
+
+/// TSC ticks from reset to the first prompt.
+static BOOT: AtomicU64 = AtomicU64::new(0);
+
+/// The first prompt is shown: the machine has booted.
+pub fn record_boot() {
+    BOOT.store(Instant::now().0, Ordering::Relaxed);
+}
+
+/// Lists the programs.
+pub fn ps(words: &[String]) -> Result<(), String> {
+    arguments::none(words)?;
+    let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
+    println!(
+        "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9}",
+        "ID", "NAME", "PRIO", "STATE", "CPU ms", "KiB", "OF KiB"
+    );
+    for program in programs {
+        let time = time::duration(program.time, rt::info().tsc_hz);
+        println!(
+            "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9}{}",
+            program.id,
+            program.name,
+            program.priority,
+            state(program.state),
+            time.as_millis(),
+            program.memory.0 >> 10,
+            program.memory.1 >> 10,
+            program.ended.map(ended).unwrap_or_default(),
+        );
+    }
+    Ok(())
+}
+
+/// Shows who has how much memory.
+pub fn mem(words: &[String]) -> Result<(), String> {
+    arguments::none(words)?;
+    let memory: MemoryStatus = ask(control::MEM)?;
+    println!("{:<12} {:>9} {:>9}", "PROGRAM", "KiB USED", "OF KiB");
+    for (name, budget, used) in &memory.programs {
+        println!("{name:<12} {:>9} {:>9}", used >> 10, budget >> 10);
+    }
+    println!(
+        "{} KiB free of {} KiB",
+        memory.free >> 10,
+        memory.total >> 10
+    );
+    Ok(())
+}
+
+/// Shows the time since reset.
+pub fn uptime(words: &[String]) -> Result<(), String> {
+    if arguments::switch(words, "boot")? {
+        println!("{}", BOOT.load(Ordering::Relaxed));
+    } else {
+        let now = Instant::now();
+        let up = time::duration(now.0, rt::info().tsc_hz);
+        println!(
+            "{}.{:03} s since reset, TSC {}",
+            up.as_secs(),
+            up.subsec_millis(),
+            now.0
+        );
+    }
+    Ok(())
+}
+
+/// Shows the kernel's log.
+pub fn dmesg(words: &[String]) -> Result<(), String> {
+    arguments::none(words)?;
+    let mut buffer = vec![0; ANSWER];
+    let mut position = 0;
+    loop {
+        let [count, first, ..] = request(control::LOG, position, &mut buffer)?;
+        let text = buffer.get(..count as usize).ok_or("bad answer")?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        print::write(text);
+        position = first + count;
+    }
+}
+
+/// Turns the machine off.
+pub fn poweroff(words: &[String]) -> Result<(), String> {
+    arguments::none(words)?;
+    power_off(exit::SUCCESS)
+}
+
+/// Turns the machine off, once all output has left it. `value` is one of [`exit`].
+pub fn power_off(value: u8) -> Result<(), String> {
+    print::flush();
+    request(control::POWER_OFF, value.into(), &mut []).map(drop)
+}
+
+/// Calls the supervisor.
+fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
+    let failed = |why: &dyn Display| format!("root.control: {why}");
+    let supervisor = rt::endpoint("root.control").ok_or_else(|| failed(&IoError::NotPermitted))?;
+    let output =
+        syscall::call_lending(supervisor, label, [argument, 0, 0, 0], Lease::write(buffer));
+    let reply = output
+        .check()
+        .map_err(|error| failed(&format_args!("{error:?}")))?;
+    match Status::from_label(reply.tag.label()) {
+        None => Ok(reply.words),
+        Some(status) => Err(failed(&status)),
+    }
+}
+
+/// Calls the supervisor for an answer in postcard.
+fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
+    let mut buffer = vec![0; ANSWER];
+    let [count, ..] = request(label, 0, &mut buffer)?;
+    let answer = buffer.get(..count as usize).ok_or("bad answer")?;
+    postcard::from_bytes(answer).map_err(|error| format!("bad answer: {error}"))
+}
+
+fn state(state: u8) -> &'static str {
+    match state {
+        0 => "inactive",
+        1 => "ready",
+        2 => "sending",
+        3 => "receiving",
+        4 => "waiting",
+        255 => "ended",
+        _ => "?",
+    }
+}
+
+fn ended(ended: Ended) -> String {
+    match ended {
+        Ended::Exit(status) => format!("  exit {status}"),
+        Ended::Panic => "  panic".into(),
+        Ended::Fault(vector, address, rip) => {
+            format!("  fault {vector} at {address:#x}, RIP {rip:#x}")
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Disk images: the checks before QEMU starts, and the default disk.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::paths;
+
+/// Bytes of a sector, the unit of every disk.
+const SECTOR: u64 = 512;
+/// Sectors of the default disk: 1 MiB.
+const DEFAULT_SECTORS: u64 = 2048;
+
+/// Checks that `file` can be a disk.
+///
+/// # Errors
+/// It is missing, not a regular file, not readable (or not writable, unless `read_only`), empty, or not a whole number
+/// of sectors.
+pub fn check(file: &Path, read_only: bool) -> Result<()> {
+    let name = file.display();
+    let about = std::fs::metadata(file).with_context(|| format!("cannot use the disk {name}"))?;
+    ensure!(!about.is_dir(), "the disk {name} is a directory");
+    ensure!(about.is_file(), "the disk {name} is not a regular file");
+    OpenOptions::new()
+        .read(true)
+        .open(file)
+        .with_context(|| format!("cannot read the disk {name}"))?;
+    if !read_only {
+        let open = OpenOptions::new().read(true).write(true).open(file);
+        open.with_context(|| {
+            format!("cannot write the disk {name} (--read-only needs no writing)")
+        })?;
+    }
+    let length = about.len();
+    ensure!(length > 0, "the disk {name} is empty");
+    ensure!(
+        length.is_multiple_of(SECTOR),
+        "the disk {name} has {length} bytes, which is not a multiple of {SECTOR}: {} too many",
+        length % SECTOR
+    );
+    Ok(())
+}
+
+/// The disk of a run that names none: kept from run to run, made if missing. Each sector says its number.
+pub fn default() -> Result<PathBuf> {
+    let file = paths::state()?.join("default-disk.img");
+    if !file.exists() {
+        paths::write(&file, &generated(DEFAULT_SECTORS))?;
+    }
+    Ok(file)
+}
+
+/// A disk with a greeting in sector 0 and, in the others, their numbers.
+pub fn generated(sectors: u64) -> Vec<u8> {
+    let mut disk = Vec::new();
+    for sector in 0..sectors {
+        let text = match sector {
+            0 => "Hello from sector 0 of Postern's default disk.\n".to_string(),
+            _ => format!("This is sector {sector}.\n"),
+        };
+        let start = disk.len();
+        disk.extend_from_slice(text.as_bytes());
+        disk.resize(start + SECTOR as usize, 0);
+    }
+    disk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_disk_is_a_disk() {
+        let file = default().expect("it can be made");
+        check(&file, false).expect("it passes the checks");
+        let bytes = generated(3);
+        assert_eq!(bytes.len(), 3 * 512);
+        assert!(bytes.starts_with(b"Hello from sector 0"));
+        assert!(bytes[1024..].starts_with(b"This is sector 2.\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_disk() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let complaint = |path: &Path| format!("{:#}", check(path, false).unwrap_err());
+        assert!(complaint(folder.path()).contains("directory"));
+        assert!(complaint(&folder.path().join("none")).contains("No such file"));
+        assert!(complaint(Path::new("/dev/null")).contains("regular"));
+        let file = folder.path().join("disk");
+        for (length, words) in [(0, "empty"), (513, "not a multiple of 512: 1 too many")] {
+            std::fs::write(&file, vec![0; length]).expect("it can be written");
+            assert!(complaint(&file).contains(words));
+        }
+    }
+}

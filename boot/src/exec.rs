@@ -1,0 +1,169 @@
+//! Separates what commands print from everything else on the serial line.
+//!
+//! The shell prints the line `\x1epostern NONCE begin` before the first command of `--exec` and
+//! `\x1epostern NONCE end STATUS` after the last. The nonce differs at every boot, so no file that a command prints
+//! can contain the mark by accident.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A text that no earlier boot used.
+pub fn nonce() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// The filter. Bytes go in as they arrive; what commands printed comes out, with CR LF made LF.
+#[derive(Debug)]
+pub struct Filter {
+    begin: Vec<u8>,
+    end: Vec<u8>,
+    phase: Phase,
+    /// Bytes that may be the start of a mark or of a line end.
+    held: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Before,
+    During,
+    After { status: u32 },
+}
+
+impl Filter {
+    /// For the boot with this nonce.
+    pub fn new(nonce: &str) -> Filter {
+        Filter {
+            begin: format!("\x1epostern {nonce} begin").into_bytes(),
+            end: format!("\x1epostern {nonce} end ").into_bytes(),
+            phase: Phase::Before,
+            held: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the serial line; appends what commands printed to `output`.
+    pub fn feed(&mut self, bytes: &[u8], output: &mut Vec<u8>) {
+        self.held.extend_from_slice(bytes);
+        if self.phase == Phase::Before {
+            self.find_begin();
+        }
+        if self.phase == Phase::During {
+            self.pass(output);
+        }
+        if matches!(self.phase, Phase::After { .. }) {
+            self.held.clear();
+        }
+    }
+
+    /// The status that the shell gave with the end mark: 0 if every command succeeded. `None`: no end mark yet.
+    pub fn status(&self) -> Option<u32> {
+        match self.phase {
+            Phase::After { status } => Some(status),
+            _ => None,
+        }
+    }
+
+    fn find_begin(&mut self) {
+        match position(&self.held, &self.begin) {
+            Some(at) => {
+                let Some(line_end) = position(&self.held[at..], b"\n") else {
+                    return;
+                };
+                self.held.drain(..=at + line_end);
+                self.phase = Phase::During;
+            }
+            None => {
+                let keep = partial(&self.held, &self.begin);
+                self.held.drain(..self.held.len() - keep);
+            }
+        }
+    }
+
+    fn pass(&mut self, output: &mut Vec<u8>) {
+        let ready = match position(&self.held, &self.end) {
+            Some(at) => {
+                let mark = &self.held[at + self.end.len()..];
+                if let Some(line_end) = position(mark, b"\n") {
+                    let status = String::from_utf8_lossy(&mark[..line_end]);
+                    self.phase = Phase::After {
+                        status: status.trim().parse().unwrap_or(u32::MAX),
+                    };
+                }
+                at
+            }
+            None => {
+                let keep =
+                    partial(&self.held, &self.end).max(usize::from(self.held.ends_with(b"\r")));
+                self.held.len() - keep
+            }
+        };
+        let ready: Vec<u8> = self.held.drain(..ready).collect();
+        for (index, byte) in ready.iter().enumerate() {
+            if !(*byte == b'\r' && ready.get(index + 1) == Some(&b'\n')) {
+                output.push(*byte);
+            }
+        }
+    }
+}
+
+/// Where `needle` starts in `haystack`.
+fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+/// How many of the last bytes of `bytes` could be the beginning of `mark`.
+fn partial(bytes: &[u8], mark: &[u8]) -> usize {
+    (1..mark.len())
+        .rev()
+        .find(|length| bytes.ends_with(&mark[..*length]))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERIAL: &[u8] =
+        b"boot\r\n\x1epostern n0 begin\r\n\x1epostern n1 begin\r\none\r\ntwo\rthree\n\
+        \x1epostern n1 endless\r\nno end\x1epostern n1 end 7\r\nlate\r\n";
+    const OUTPUT: &[u8] = b"one\ntwo\rthree\n\x1epostern n1 endless\nno end";
+
+    fn filter(pieces: &[&[u8]]) -> (Vec<u8>, Option<u32>) {
+        let mut filter = Filter::new("n1");
+        let mut output = Vec::new();
+        pieces
+            .iter()
+            .for_each(|piece| filter.feed(piece, &mut output));
+        (output, filter.status())
+    }
+
+    #[test]
+    fn only_what_commands_print_comes_out() {
+        assert_eq!(filter(&[SERIAL]), (OUTPUT.to_vec(), Some(7)));
+    }
+
+    #[test]
+    fn wherever_the_stream_is_cut() {
+        for cut in 0..SERIAL.len() {
+            let (first, second) = SERIAL.split_at(cut);
+            assert_eq!(
+                filter(&[first, second]),
+                (OUTPUT.to_vec(), Some(7)),
+                "cut at {cut}"
+            );
+        }
+        let bytes: Vec<&[u8]> = SERIAL.chunks(1).collect();
+        assert_eq!(filter(&bytes), (OUTPUT.to_vec(), Some(7)));
+    }
+
+    #[test]
+    fn output_is_not_held_back() {
+        let (output, status) = filter(&[b"\x1epostern n1 begin\r\nhel"]);
+        assert_eq!((output.as_slice(), status), (b"hel".as_slice(), None));
+    }
+
+    #[test]
+    fn nonces_differ() {
+        assert_ne!(nonce(), nonce());
+    }
+}

@@ -1,0 +1,163 @@
+//! Builds guest programs and packs them: the loader, and a tar archive with kernel, root, manifest and programs.
+//!
+//! The same sources and tools give the same bytes. Programs are packed without symbols; the files with symbols stay
+//! beside the image, in `target/postern/<system>/`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use bootinfo::archive;
+use object::read::elf::{FileHeader, ProgramHeader};
+
+use crate::progress::Step;
+use crate::system::System;
+use crate::toolchain::{self, Toolchain};
+use crate::{paths, symbols::Symbols};
+
+/// A system, ready to boot.
+pub struct Image {
+    /// The loader's ELF file.
+    pub loader: PathBuf,
+    /// The tar archive.
+    pub archive: Vec<u8>,
+    /// ELF files with symbols, by their names in the archive.
+    pub symbols: Symbols,
+}
+
+/// Builds what `system` consists of and packs it.
+///
+/// # Errors
+/// A program does not compile (the error is the compiler's), or a file cannot be written.
+pub fn build(system: &System) -> Result<Image> {
+    let toolchain = toolchain::ensure()?;
+    compile(&toolchain, "the loader", &["loader".into()])?;
+    compile(&toolchain, "the kernel", &["microkernel".into()])?;
+    let mut programs = system.packages();
+    programs.push(archive::ROOT.into());
+    compile(&toolchain, "the user programs", &programs)?;
+
+    let folder = paths::folder(paths::state()?.join(&system.manifest.name))?;
+    let mut files = BTreeMap::new();
+    let manifest =
+        postcard::to_allocvec(&system.completed()).context("cannot encode the manifest")?;
+    files.insert(archive::MANIFEST.to_string(), manifest);
+    for name in programs.iter().map(String::as_str).chain([archive::KERNEL]) {
+        let elf = built(name)?;
+        paths::write(&folder.join(name), &elf)?;
+        let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
+        files.insert(name.to_string(), stripped);
+    }
+    let loader = folder.join("loader");
+    paths::write(&loader, &built("loader")?)?;
+    Ok(Image {
+        loader,
+        archive: pack(&files)?,
+        symbols: Symbols::new(folder),
+    })
+}
+
+/// One inner cargo call: features unify within it, so kernel and user programs must not share one.
+fn compile(toolchain: &Toolchain, what: &str, packages: &[String]) -> Result<()> {
+    let mut command = toolchain.cargo("build");
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    command.arg("--bins");
+    Step {
+        title: &format!("building {what}"),
+        busy: "Compiling",
+        limit: None,
+    }
+    .run(&mut command)
+}
+
+/// The bytes of a compiled program.
+fn built(name: &str) -> Result<Vec<u8>> {
+    let file = paths::bare_target()
+        .join(toolchain::TARGET)
+        .join("release")
+        .join(name);
+    std::fs::read(&file).with_context(|| {
+        format!(
+            "no package makes a binary `{name}`: cannot read {}",
+            file.display()
+        )
+    })
+}
+
+/// The part of an ELF file that a loader needs: headers and segments. Sections and symbols lie behind them.
+fn strip(elf: &[u8]) -> Result<Vec<u8>> {
+    type Header = object::elf::FileHeader64<object::Endianness>;
+    let header = Header::parse(elf)?;
+    let endian = header.endian()?;
+    let mut end = size_of::<Header>() as u64;
+    for segment in header.program_headers(endian, elf)? {
+        end = end.max(segment.p_offset(endian) + segment.p_filesz(endian));
+    }
+    let headers = header.e_phoff(endian)
+        + u64::from(header.e_phnum(endian)) * u64::from(header.e_phentsize(endian));
+    let end = usize::try_from(end.max(headers))?;
+    ensure!(
+        end <= elf.len(),
+        "a segment lies beyond the end of the file"
+    );
+    let mut stripped = elf[..end].to_vec();
+    // No section headers any more: e_shoff, e_shnum and e_shstrndx (ELF-64 object file format, figure 2).
+    stripped[40..48].fill(0);
+    stripped[60..64].fill(0);
+    Ok(stripped)
+}
+
+/// A tar archive with sorted names, and no times or owners.
+fn pack(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        builder.append_data(&mut header, name, bytes.as_slice())?;
+    }
+    Ok(builder.into_inner()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_deterministic_and_complete() {
+        let files: BTreeMap<_, _> = [("root", vec![1; 700]), ("kernel", vec![2; 512])]
+            .map(|(n, b)| (n.to_string(), b))
+            .into();
+        let bytes = pack(&files).expect("it can be packed");
+        assert_eq!(bytes, pack(&files).expect("it can be packed"));
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let entries = archive.entries().expect("it is an archive");
+        let found: Vec<_> = entries
+            .map(|entry| entry.expect("an entry"))
+            .map(|entry| {
+                (
+                    entry.path().expect("a name").display().to_string(),
+                    entry.size(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [("kernel".to_string(), 512), ("root".to_string(), 700)]
+        );
+    }
+
+    #[test]
+    fn stripping_keeps_the_segments() {
+        let own = std::fs::read(std::env::current_exe().expect("a test knows its file"))
+            .expect("it can be read");
+        let stripped = strip(&own).expect("a test is an ELF file");
+        assert!(stripped.len() < own.len());
+        assert_eq!(stripped[64..], own[64..stripped.len()]);
+        assert!(strip(b"no ELF file").is_err());
+        assert!(strip(&own[..4096]).is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! A running emulator: bytes to and from its serial line, and its end. It never outlives its owner.
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+/// What happens to a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The guest printed this on its serial line.
+    Output(Vec<u8>),
+    /// QEMU has closed the serial line: it ends.
+    Ended,
+    /// The tool got this signal.
+    Signal(i32),
+    /// The person wants to leave.
+    Leave,
+}
+
+/// A running QEMU.
+pub struct Machine {
+    child: Child,
+    input: Option<ChildStdin>,
+    events: Receiver<Event>,
+    sender: Sender<Event>,
+    complaints: Option<JoinHandle<String>>,
+}
+
+impl Machine {
+    /// Starts QEMU with its serial line on standard input and output.
+    pub fn start(mut command: Command) -> Result<Machine> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Its own group: Ctrl-C at the terminal is for the tool, which then ends QEMU.
+        command.process_group(0);
+        die_with_parent(&mut command);
+        let mut child = command.spawn().context("cannot start QEMU")?;
+        let (sender, events) = channel();
+        let mut complaints = child.stderr.take().context("QEMU has no standard error")?;
+        let complaints = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // What could be read before an error is all there is to show.
+            let _ = complaints.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let output = child.stdout.take().context("QEMU has no standard output")?;
+        let input = child.stdin.take();
+        let events_of_output = sender.clone();
+        std::thread::spawn(move || forward(output, &events_of_output));
+        Ok(Machine {
+            child,
+            input,
+            events,
+            sender,
+            complaints: Some(complaints),
+        })
+    }
+
+    /// Where other threads report events of their own.
+    pub fn reporter(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
+    /// The serial line's input, once, for a thread of its own.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.input.take()
+    }
+
+    /// Types at the serial line.
+    ///
+    /// # Errors
+    /// The input was taken, or QEMU has ended.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let input = self
+            .input
+            .as_mut()
+            .context("the serial line's input was taken")?;
+        input
+            .write_all(bytes)
+            .and_then(|()| input.flush())
+            .context("QEMU takes no input any more")
+    }
+
+    /// The next event; `None` if there was none until `deadline`.
+    pub fn next(&self, deadline: Option<Instant>) -> Option<Event> {
+        match deadline {
+            // The machine holds a sender itself, so the channel never closes.
+            None => self.events.recv().ok(),
+            Some(deadline) => {
+                match self
+                    .events
+                    .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                {
+                    Ok(event) => Some(event),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => Some(Event::Ended),
+                }
+            }
+        }
+    }
+
+    /// Waits until QEMU has ended: its exit status (`None`: killed) and what it complained about.
+    pub fn wait(&mut self) -> Result<(Option<i32>, String)> {
+        self.input = None;
+        let status = self.child.wait().context("cannot wait for QEMU")?;
+        let complaints = self
+            .complaints
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
+        Ok((status.code(), complaints))
+    }
+
+    /// Switches the machine off.
+    pub fn kill(&mut self) {
+        // It fails only if QEMU has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn forward(mut output: impl Read, events: &Sender<Event>) {
+    let mut buffer = [0; 4096];
+    loop {
+        match output.read(&mut buffer) {
+            Ok(length @ 1..) => {
+                if events
+                    .send(Event::Output(buffer[..length].to_vec()))
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            _ => break,
+        }
+    }
+    // Nobody may be left who wants to know.
+    let _ = events.send(Event::Ended);
+}
+
+/// Lets the kernel kill the command's process when the thread that starts it ends, however that happens.
+#[allow(unsafe_code)]
+fn die_with_parent(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let hook = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        // The parent may have died before the call above; then nobody will send the signal.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(rustix::io::Errno::SRCH.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe functions may run, without touching memory that another
+    // thread may have locked. The hook makes two system calls and nothing else; its errors are plain numbers.
+    unsafe { command.pre_exec(hook) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Machine {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Machine::start(command).expect("sh starts")
+    }
+
+    #[test]
+    fn bytes_go_both_ways_and_the_status_comes_last() {
+        let mut machine = shell("read line; echo got $line; echo oops >&2; exit 33");
+        machine.send(b"this\n").expect("it reads");
+        assert_eq!(
+            machine.next(None),
+            Some(Event::Output(b"got this\n".to_vec()))
+        );
+        assert_eq!(machine.next(None), Some(Event::Ended));
+        assert_eq!(
+            machine.wait().expect("it ends"),
+            (Some(33), "oops\n".to_string())
+        );
+    }
+
+    #[test]
+    fn a_machine_can_be_left() {
+        let mut machine = shell("exec sleep 1000");
+        machine
+            .reporter()
+            .send(Event::Leave)
+            .expect("the machine listens");
+        assert_eq!(machine.next(None), Some(Event::Leave));
+        assert_eq!(machine.next(Some(Instant::now())), None);
+        machine.kill();
+        assert_eq!(machine.wait().expect("it has ended").0, None);
+    }
+}

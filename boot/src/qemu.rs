@@ -1,0 +1,236 @@
+//! The emulator: the options of a run, and the command line they become.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+use crate::accelerator::Accelerator;
+use crate::{disk, install, paths, size};
+
+/// The emulator's program name.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+/// The Debian package it is in.
+pub const PACKAGE: &str = "qemu-system-x86";
+
+/// What `run` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// System to boot: NAME for boot/systems/NAME.toml, or the path of such a file
+    #[arg(long, value_name = "NAME|PATH", default_value = "default")]
+    pub system: String,
+    /// Disk image, a multiple of 512 bytes long; once for each disk [default: a small generated one]
+    #[arg(long = "disk", value_name = "FILE")]
+    pub disks: Vec<PathBuf>,
+    /// Memory of the machine
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::memory)]
+    pub memory: u64,
+    /// Processor model, as QEMU names them [default: max, or host with KVM]
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<String>,
+    /// Kind of machine
+    #[arg(long, value_enum, default_value_t)]
+    pub machine: Machine,
+    /// What runs the guest's instructions
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accelerator,
+    /// Count instructions: one per clock tick, the same in every run (emulation only)
+    #[arg(long)]
+    pub icount: bool,
+    /// Give up after so long, with exit status 124
+    #[arg(long, value_name = "SECONDS", value_parser = size::seconds)]
+    pub timeout: Option<Duration>,
+    /// Wait for a debugger before the first instruction
+    #[arg(long)]
+    pub gdb: bool,
+    /// The guest cannot write the disks
+    #[arg(long)]
+    pub read_only: bool,
+    /// Flash image
+    #[arg(long, value_name = "FILE")]
+    pub flash: Option<PathBuf>,
+    /// Make TCP port GUEST reachable as port HOST of 127.0.0.1
+    #[arg(long, value_name = "HOST:GUEST", value_parser = size::ports)]
+    pub forward: Vec<(u16, u16)>,
+    /// Show the machine's screen in a window
+    #[arg(long, conflicts_with = "exec")]
+    pub display: bool,
+    /// Boot headless, type this command, print only what it prints, power off; once for each command
+    #[arg(long, value_name = "CMD")]
+    pub exec: Vec<String>,
+}
+
+/// What `--machine` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Machine {
+    /// ISA and PCI
+    Pc,
+    /// PCI Express
+    #[default]
+    Q35,
+}
+
+impl Default for Options {
+    /// Those of `run` without any option.
+    fn default() -> Options {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            options: Options,
+        }
+        Alone::parse_from(["run"]).options
+    }
+}
+
+/// Finds QEMU, or installs it.
+pub fn ensure() -> Result<()> {
+    if paths::program(PROGRAM).is_none() {
+        install::packages("QEMU", &[PACKAGE])?;
+    }
+    Ok(())
+}
+
+/// QEMU's command line. The serial line is its standard input and output.
+///
+/// # Errors
+/// KVM was asked for and cannot be used, or the default disk cannot be made.
+pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Command> {
+    let accelerator = if options.icount {
+        Accelerator::Tcg
+    } else {
+        options.accel.choose()?
+    };
+    let (accelerator, processor) = match accelerator {
+        Accelerator::Kvm => ("kvm", "host"),
+        _ => ("tcg", "max"),
+    };
+    let machine = match options.machine {
+        Machine::Pc => "pc",
+        Machine::Q35 => "q35",
+    };
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "-nodefaults",
+        "-no-reboot",
+        "-no-user-config",
+        "-vga",
+        "std",
+    ]);
+    command.args(["-machine", machine, "-accel", accelerator]);
+    command.args(["-cpu", options.cpu.as_deref().unwrap_or(processor)]);
+    command.args(["-m", &format!("{}M", options.memory >> 20)]);
+    command.args([
+        "-chardev",
+        "stdio,id=serial,signal=off",
+        "-serial",
+        "chardev:serial",
+    ]);
+    command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+    if !options.display {
+        command.args(["-display", "none"]);
+    }
+    if options.icount {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
+    if options.gdb {
+        command.args(["-s", "-S"]);
+    }
+    let default = if options.disks.is_empty() {
+        vec![disk::default()?]
+    } else {
+        Vec::new()
+    };
+    for (index, file) in options.disks.iter().chain(&default).enumerate() {
+        let read_only = if options.read_only { "on" } else { "off" };
+        let mut drive = OsString::from(format!(
+            "driver=raw,node-name=d{index},read-only={read_only},file.driver=file,"
+        ));
+        drive.push("file.filename=");
+        drive.push(quoted(file));
+        command.arg("-blockdev").arg(drive);
+        command.args([
+            "-device",
+            &format!("virtio-blk-pci,drive=d{index},disable-legacy=on"),
+        ]);
+    }
+    command
+        .arg("-kernel")
+        .arg(loader)
+        .arg("-initrd")
+        .arg(archive);
+    Ok(command)
+}
+
+/// A file name as the value of an option: QEMU wants commas doubled.
+fn quoted(file: &Path) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let bytes = file.as_os_str().as_bytes().iter();
+    OsString::from_vec(
+        bytes
+            .flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b',' { 2 } else { 1 }))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(options: &Options) -> String {
+        let command = command(options, Path::new("loader"), Path::new("archive"))
+            .expect("emulation always works");
+        command
+            .get_args()
+            .map(|argument| format!("{} ", argument.to_string_lossy()))
+            .collect()
+    }
+
+    #[test]
+    fn options_reach_qemu() {
+        let emulated = Options {
+            accel: Accelerator::Tcg,
+            ..Options::default()
+        };
+        let plain = line(&emulated);
+        assert!(
+            plain.contains("-machine q35 -accel tcg -cpu max -m 256M "),
+            "{plain}"
+        );
+        assert!(
+            plain.contains("default-disk.img") && plain.contains("read-only=off"),
+            "{plain}"
+        );
+        assert!(
+            plain.ends_with("-kernel loader -initrd archive "),
+            "{plain}"
+        );
+        assert!(
+            !plain.contains("-icount") && !plain.contains("-S"),
+            "{plain}"
+        );
+        let all = line(&Options {
+            disks: vec!["a,b".into(), "c".into()],
+            memory: 64 << 20,
+            cpu: Some("Haswell".into()),
+            machine: Machine::Pc,
+            icount: true,
+            gdb: true,
+            read_only: true,
+            ..emulated
+        });
+        for part in [
+            "-machine pc ",
+            "-cpu Haswell ",
+            "-m 64M ",
+            "-icount shift=0,sleep=off",
+            "-s -S",
+            "filename=a,,b ",
+        ] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+        assert_eq!(all.matches("read-only=on").count(), 2, "{all}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Turns the addresses of a backtrace into functions and lines.
+//!
+//! A backtrace starts with a line that contains `backtrace:`, with `program NAME` before it unless it is the kernel's;
+//! then comes one line per frame, with nothing but its address.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use addr2line::Loader;
+use bootinfo::archive;
+
+/// Symbol files of a system.
+pub struct Symbols {
+    folder: PathBuf,
+}
+
+impl Symbols {
+    /// Those in `folder`, one ELF file per program.
+    pub fn new(folder: PathBuf) -> Symbols {
+        Symbols { folder }
+    }
+
+    /// The file with the symbols of a program.
+    pub fn file(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+
+    /// `log` with a function and a line behind each address of a backtrace.
+    pub fn annotate(&self, log: &str) -> String {
+        let mut loaders: HashMap<String, Option<Loader>> = HashMap::new();
+        let mut program = None;
+        let mut annotated = String::new();
+        for line in log.lines() {
+            annotated.push_str(line);
+            if line.contains("backtrace:") {
+                program = Some(owner(line).to_string());
+            } else if let (Some(address), Some(name)) = (address(line), &program) {
+                let loader = loaders
+                    .entry(name.clone())
+                    .or_insert_with(|| Loader::new(self.file(name)).ok());
+                if let Some(place) = loader.as_ref().and_then(|loader| place(loader, address)) {
+                    annotated.push_str(&format!("  {place}"));
+                }
+            } else {
+                program = None;
+            }
+            annotated.push('\n');
+        }
+        annotated
+    }
+}
+
+/// Whose backtrace a heading announces.
+fn owner(heading: &str) -> &str {
+    let words = heading
+        .split_once("program ")
+        .and_then(|(_, rest)| rest.split([' ', ':', ',']).next());
+    words.map_or(archive::KERNEL, |name| name.trim_matches(['`', '\'', '"']))
+}
+
+/// The address that is all of a line.
+fn address(line: &str) -> Option<u64> {
+    u64::from_str_radix(line.trim().strip_prefix("0x")?, 16).ok()
+}
+
+/// `function at file:line`, innermost inlined function first.
+fn place(loader: &Loader, address: u64) -> Option<String> {
+    // A return address may be the first byte of the next line, or of the next function.
+    let before = address.checked_sub(1)?;
+    let mut frames = loader.find_frames(before).ok()?;
+    let mut places = Vec::new();
+    while let Ok(Some(frame)) = frames.next() {
+        let function = frame
+            .function
+            .as_ref()
+            .and_then(|function| Some(function.demangle().ok()?.into_owned()));
+        let mut place = function.unwrap_or_else(|| "?".into());
+        if let Some(location) = frame.location {
+            let file = location.file.unwrap_or("?");
+            let file = file.strip_prefix("/postern/").unwrap_or(file);
+            place.push_str(&format!(" at {file}:{}", location.line.unwrap_or(0)));
+        }
+        places.push(place);
+    }
+    if places.is_empty() {
+        places.push(loader.find_symbol(before)?.to_string());
+    }
+    Some(places.join(", inlined in "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_name_their_owner() {
+        assert_eq!(owner("backtrace:"), "kernel");
+        assert_eq!(owner("program disk backtrace:"), "disk");
+        assert_eq!(owner("[1.2] program `disk`: backtrace:"), "disk");
+    }
+
+    #[test]
+    fn only_addresses_are_touched() {
+        assert_eq!(
+            address("  0xffffffff80001234\r"),
+            Some(0xffff_ffff_8000_1234)
+        );
+        assert_eq!(address("rip 0xffffffff80001234"), None);
+        let log = "0x1000\nbacktrace:\n  0x1000\nend\n  0x1000\n";
+        assert_eq!(Symbols::new("nowhere".into()).annotate(log), log);
+    }
+
+    #[test]
+    fn an_address_becomes_a_place() {
+        let own = std::env::current_exe().expect("a test knows its file");
+        let loader = Loader::new(&own).expect("it is an ELF file");
+        // The test itself: found by its symbol, so that its address needs no running code.
+        let symbol = find(&own, "an_address_becomes_a_place");
+        let place = place(&loader, symbol + 1).expect("the symbol is known");
+        assert!(
+            place.contains("an_address_becomes_a_place") && place.contains("symbols.rs:"),
+            "{place}"
+        );
+    }
+
+    fn find(file: &std::path::Path, name: &str) -> u64 {
+        use object::{Object, ObjectSymbol};
+        let bytes = std::fs::read(file).expect("it can be read");
+        let file = object::File::parse(bytes.as_slice()).expect("it is an ELF file");
+        let named = |symbol: &object::Symbol| {
+            symbol.size() > 0 && symbol.name().is_ok_and(|own| own.contains(name))
+        };
+        file.symbols()
+            .find(named)
+            .expect("it has the symbol")
+            .address()
+    }
+}

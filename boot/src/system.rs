@@ -1,0 +1,212 @@
+//! A system: a manifest, checked, and completed with what only the host tool knows.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use manifest::{Manifest, Program};
+
+use crate::{check, paths};
+
+/// The program that types commands: it gets those of `--exec`.
+const SHELL: &str = "shell";
+/// The program that translates names: it gets the list of all exports.
+const NAMES: &str = "names";
+
+/// A manifest and where it came from.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// The manifest's file.
+    pub file: PathBuf,
+    /// What it says.
+    pub manifest: Manifest,
+}
+
+impl System {
+    /// Reads `boot/systems/NAME.toml`, or the file at a path (something with `/` or `.toml` in it), and checks it.
+    ///
+    /// # Errors
+    /// There is no such file, it is not a manifest, or it breaks a rule of [`check`]; the error names the file.
+    pub fn load(name: &str) -> Result<System> {
+        let is_path = name.contains('/') || name.ends_with(".toml");
+        let file = if is_path {
+            PathBuf::from(name)
+        } else {
+            paths::systems().join(format!("{name}.toml"))
+        };
+        if !is_path && !file.exists() {
+            bail!(
+                "there is no system `{name}`; there are: {}",
+                known().join(", ")
+            );
+        }
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let manifest = toml::from_str(&text)
+            .with_context(|| format!("{} is not a manifest", file.display()))?;
+        let system = System { file, manifest };
+        system.check()?;
+        Ok(system)
+    }
+
+    /// Applies the rules of [`check`], after a change of the manifest.
+    ///
+    /// # Errors
+    /// All that is wrong, naming the file and the programs.
+    pub fn check(&self) -> Result<()> {
+        let complaints = check::complaints(&self.manifest);
+        ensure!(
+            complaints.is_empty(),
+            "{}:\n  {}",
+            self.file.display(),
+            complaints.join("\n  ")
+        );
+        Ok(())
+    }
+
+    /// The program of that name, to be changed by tests and benchmarks.
+    pub fn program(&mut self, name: &str) -> Option<&mut Program> {
+        self.manifest
+            .programs
+            .iter_mut()
+            .find(|program| program.name == name)
+    }
+
+    /// Makes the shell run `commands`, between marks that contain `nonce`, and then power off.
+    ///
+    /// # Errors
+    /// The system has no shell.
+    pub fn execute(&mut self, nonce: &str, commands: &[String]) -> Result<()> {
+        let file = self.file.display().to_string();
+        let shell = self
+            .program(SHELL)
+            .with_context(|| format!("{file}: --exec needs a program `{SHELL}`"))?;
+        shell.args = vec!["--nonce".into(), nonce.into()];
+        for command in commands {
+            shell.args.extend(["--exec".into(), command.clone()]);
+        }
+        Ok(())
+    }
+
+    /// The manifest as root gets it: `names` knows who answers for what, as `PREFIX=PROGRAM`.
+    pub fn completed(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        let exports = manifest.programs.iter().flat_map(|program| {
+            program
+                .exports
+                .iter()
+                .map(|prefix| format!("{prefix}={}", program.name))
+        });
+        let exports: Vec<String> = exports.collect();
+        for names in manifest
+            .programs
+            .iter_mut()
+            .filter(|program| program.name == NAMES)
+        {
+            names.args.clone_from(&exports);
+        }
+        manifest
+    }
+
+    /// The cargo packages, each with a binary of its own name, that make up this system besides kernel and root.
+    pub fn packages(&self) -> Vec<String> {
+        let mut packages: Vec<_> = self
+            .manifest
+            .programs
+            .iter()
+            .map(|program| program.file().to_string())
+            .collect();
+        packages.sort();
+        packages.dedup();
+        packages
+    }
+}
+
+/// The systems that come with Postern.
+fn known() -> Vec<String> {
+    let files = std::fs::read_dir(paths::systems())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let toml = |path: &Path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    };
+    let mut names: Vec<_> = files
+        .map(|file| file.path())
+        .filter(|path| toml(path))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_system_that_comes_with_postern_is_sound() {
+        for name in known() {
+            let system = System::load(&name).expect("a manifest in boot/systems passes its checks");
+            assert_eq!(
+                system.manifest.name, name,
+                "a manifest's name is its file's"
+            );
+        }
+        assert!(known().contains(&"default".to_string()));
+    }
+
+    #[test]
+    fn names_learns_all_exports() {
+        let system = System::load("default").expect("it is there");
+        let manifest = system.completed();
+        let names = manifest
+            .programs
+            .iter()
+            .find(|program| program.name == NAMES)
+            .expect("it has names");
+        assert_eq!(names.args, ["console:=console", "disk:=disk"]);
+    }
+
+    #[test]
+    fn commands_reach_the_shell() {
+        let mut system = System::load("default").expect("it is there");
+        system
+            .execute("abc", &["help".into(), "read disk:0".into()])
+            .expect("it has a shell");
+        let shell = system.program(SHELL).expect("it has a shell");
+        assert_eq!(
+            shell.args,
+            ["--nonce", "abc", "--exec", "help", "--exec", "read disk:0"]
+        );
+    }
+
+    #[test]
+    fn mistakes_name_the_file() {
+        let unknown = System::load("nonsense").unwrap_err().to_string();
+        assert!(
+            unknown.contains("`nonsense`") && unknown.contains("default"),
+            "{unknown}"
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("bad.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).expect("it can be written");
+            format!(
+                "{:#}",
+                System::load(&file.display().to_string()).unwrap_err()
+            )
+        };
+        let typo = load("name = \"bad\"\nprogramme = []\n");
+        assert!(
+            typo.contains("bad.toml") && typo.contains("programme"),
+            "{typo}"
+        );
+        let program = "[[program]]\nname = \"x\"\nrank = 1\npriority = 0\nmemory = 4096\nneeds = [\"root.memory\"]\n";
+        let broken = load(&format!("name = \"bad\"\n{program}"));
+        assert!(
+            broken.contains("bad.toml") && broken.contains("program `x`"),
+            "{broken}"
+        );
+    }
+}

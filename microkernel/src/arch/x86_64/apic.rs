@@ -1,0 +1,123 @@
+//! The local APIC (SDM 3A chapter 11): end of interrupt, the timer, and the legacy controller switched off.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::{BARE, clock, cpu, mmio, port};
+use crate::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
+
+const ID: u64 = 0x20;
+const TASK_PRIORITY: u64 = 0x80;
+const END_OF_INTERRUPT: u64 = 0xb0;
+const SPURIOUS: u64 = 0xf0;
+const TIMER: u64 = 0x320;
+const LINT0: u64 = 0x350;
+const LINT1: u64 = 0x360;
+const ERROR: u64 = 0x370;
+const INITIAL_COUNT: u64 = 0x380;
+const CURRENT_COUNT: u64 = 0x390;
+const DIVIDE: u64 = 0x3e0;
+
+const MASKED: u32 = 1 << 16;
+const NMI_DELIVERY: u32 = 4 << 8;
+const TSC_DEADLINE_MODE: u32 = 2 << 17;
+const DIVIDE_BY_1: u32 = 0xb;
+const ENABLE: u32 = 1 << 8;
+/// IA32_APIC_BASE and its global enable bit; IA32_TSC_DEADLINE.
+const APIC_BASE: u32 = 0x1b;
+const APIC_ENABLE: u64 = 1 << 11;
+const TSC_DEADLINE: u32 = 0x6e0;
+
+/// Where messages to the local APIC go (SDM 3A 11.11).
+const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
+
+static REGISTERS: AtomicU64 = AtomicU64::new(0);
+/// Timer ticks per TSC tick, in units of 2^-32; 0: the timer takes TSC values.
+static RATE: AtomicU64 = AtomicU64::new(0);
+
+fn read(register: u64) -> u32 {
+    mmio::read(REGISTERS.load(Relaxed) + register)
+}
+
+fn write(register: u64, value: u32) {
+    mmio::write(REGISTERS.load(Relaxed) + register, value);
+}
+
+/// Switches the legacy controller off and the local APIC on.
+pub fn init(physical: u64) {
+    mask_legacy();
+    REGISTERS.store(mmio::map(0, physical), Relaxed);
+    // SAFETY: every processor the loader lets through has an APIC and this register.
+    unsafe { cpu::write_msr(APIC_BASE, cpu::read_msr(APIC_BASE) | APIC_ENABLE) };
+    write(TASK_PRIORITY, 0);
+    write(LINT0, MASKED);
+    write(LINT1, NMI_DELIVERY);
+    write(ERROR, MASKED);
+    write(SPURIOUS, SPURIOUS_VECTOR as u32 | ENABLE);
+}
+
+/// The 8259 pair: moved to vectors 32-47 and masked, so that nothing of it arrives as an exception.
+fn mask_legacy() {
+    for (command, data, vector, cascade) in [(0x20, 0x21, 32, 4), (0xa0, 0xa1, 40, 2)] {
+        port::write(command, 1, 0x11);
+        port::write(data, 1, vector);
+        port::write(data, 1, cascade);
+        port::write(data, 1, 1);
+        port::write(data, 1, 0xff);
+    }
+}
+
+/// Finds out how fast the timer and the TSC run. Returns TSC ticks per second.
+pub fn calibrate() -> u64 {
+    write(DIVIDE, DIVIDE_BY_1);
+    write(TIMER, MASKED | TIMER_VECTOR as u32);
+    write(INITIAL_COUNT, u32::MAX);
+    let before = read(CURRENT_COUNT);
+    let (ticks, hz) = clock::measure();
+    let counted = before.wrapping_sub(read(CURRENT_COUNT)) as u64;
+    write(INITIAL_COUNT, 0);
+    if cpu::has_tsc_deadline() {
+        write(TIMER, TIMER_VECTOR as u32 | TSC_DEADLINE_MODE);
+        RATE.store(0, Relaxed);
+    } else {
+        write(TIMER, TIMER_VECTOR as u32);
+        RATE.store(((counted << 32) / ticks.max(1)).max(1), Relaxed);
+    }
+    hz
+}
+
+/// The timer fires at `deadline` (TSC), or as late as it can if that is too far away: the kernel then sets it again.
+pub fn set_timer(deadline: u64) {
+    if !BARE {
+        return;
+    }
+    match RATE.load(Relaxed) {
+        0 => {
+            // SAFETY: CPUID announced the register (`calibrate`).
+            unsafe { cpu::write_msr(TSC_DEADLINE, deadline.max(1)) }
+        }
+        rate => {
+            let left = deadline.saturating_sub(cpu::now());
+            let count = (left as u128 * rate as u128) >> 32;
+            // Rounded up: an interrupt before the deadline would have to be asked for twice.
+            write(INITIAL_COUNT, (count + 1).min(u32::MAX as u128) as u32);
+        }
+    }
+}
+
+/// The interrupt was taken.
+#[inline]
+pub fn end_of_interrupt() {
+    if BARE {
+        write(END_OF_INTERRUPT, 0);
+    }
+}
+
+/// Address and data of a message that arrives as `vector` (fixed delivery, edge, this CPU).
+pub fn message(vector: u8) -> (u64, u64) {
+    (MESSAGE_ADDRESS | (id() as u64) << 12, vector as u64)
+}
+
+/// This CPU's APIC id.
+pub fn id() -> u8 {
+    if BARE { (read(ID) >> 24) as u8 } else { 0 }
+}

@@ -1,0 +1,119 @@
+//! Single instructions, and the processor's set-up.
+
+use core::arch::asm;
+
+use x86_64::registers::{
+    control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags},
+    model_specific::{LStar, Msr, SFMask, Star},
+    rflags::RFlags,
+    segmentation::SegmentSelector,
+};
+
+use super::{BARE, entry, gdt};
+
+/// The time stamp counter.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: RDTSC only reads a counter.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The address of the last page fault.
+pub fn fault_address() -> u64 {
+    if BARE { x86_64::registers::control::Cr2::read_raw() } else { 0 }
+}
+
+/// Copies bytes, by words first.
+///
+/// # Safety
+/// Both ranges are valid memory for `length` bytes, the target is writable, and Rust holds no reference into it.
+#[inline]
+pub unsafe fn copy(from: u64, to: u64, length: u64) {
+    // SAFETY: as the caller promises; the direction flag is clear in the kernel.
+    unsafe {
+        asm!(
+            "rep movsq",
+            "mov rcx, {rest}",
+            "rep movsb",
+            rest = in(reg) length & 7,
+            inout("rcx") length >> 3 => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Waits for an interrupt with an empty kernel stack; never returns to the caller.
+pub fn halt() -> ! {
+    loop {
+        x86_64::instructions::interrupts::disable();
+        x86_64::instructions::hlt();
+    }
+}
+
+/// What CPUID says about optional features.
+fn features() -> (Cr4Flags, bool) {
+    let cpuid = raw_cpuid::CpuId::new();
+    let mut wanted = Cr4Flags::empty();
+    if let Some(extended) = cpuid.get_extended_feature_info() {
+        wanted.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, extended.has_smep());
+        wanted.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, extended.has_smap());
+        wanted.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, extended.has_umip());
+    }
+    let deadline = cpuid.get_feature_info().is_some_and(|info| info.has_tsc_deadline());
+    (wanted, deadline)
+}
+
+/// The APIC timer takes TSC values.
+pub fn has_tsc_deadline() -> bool {
+    features().1
+}
+
+/// Control registers and SYSCALL. CR4 is written whole: what the loader or firmware left on (FSGSBASE, PCE, OSFXSR)
+/// is off.
+pub fn init() {
+    // SAFETY: paging stays on; the flags set were announced by CPUID.
+    unsafe {
+        Cr0::write(Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::NUMERIC_ERROR | Cr0Flags::EXTENSION_TYPE
+            | Cr0Flags::TASK_SWITCHED | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::WRITE_PROTECT | Cr0Flags::PAGING);
+        Cr4::write(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | features().0);
+        Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE);
+    }
+    LStar::write(x86_64::VirtAddr::new(entry::syscall_address()));
+    // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
+    let selectors = Star::write(
+        SegmentSelector(gdt::USER_CODE),
+        SegmentSelector(gdt::USER_DATA),
+        SegmentSelector(gdt::KERNEL_CODE),
+        SegmentSelector(gdt::KERNEL_DATA),
+    );
+    debug_assert!(selectors.is_ok());
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::NESTED_TASK
+            | RFlags::IOPL_LOW
+            | RFlags::IOPL_HIGH,
+    );
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+/// The register exists and the value keeps the kernel's assumptions.
+pub unsafe fn write_msr(register: u32, value: u64) {
+    // SAFETY: as the caller promises.
+    unsafe { Msr::new(register).write(value) }
+}
+
+/// Reads a model-specific register.
+///
+/// # Safety
+/// The register exists.
+pub unsafe fn read_msr(register: u32) -> u64 {
+    // SAFETY: as the caller promises.
+    unsafe { Msr::new(register).read() }
+}

@@ -1,0 +1,310 @@
+//! Every way into the kernel and out of it: all the assembly there is.
+//!
+//! One stack. A thread's registers are saved in its own [`Frame`], never on the kernel's stack: by the processor and
+//! `postern_trap` for traps (TSS.RSP0 is the end of the frame), by `postern_syscall` for system calls. So every exit
+//! is "restore that frame", whichever thread it belongs to.
+
+use core::{arch::global_asm, mem::offset_of};
+
+use super::{
+    frame::{self, Frame},
+    gdt::POSTERN_TSS,
+    panic,
+};
+use crate::{Kernel, boot, log, syscall, thread::ThreadRef, trap};
+
+/// Bytes of the kernel's stack.
+pub const STACK: usize = 32 << 10;
+
+/// The kernel's stack, for panics to know its bounds.
+#[repr(C, align(4096))]
+pub struct Stack(core::cell::UnsafeCell<[u8; STACK]>);
+// SAFETY: only the CPU's stack pointer uses it.
+unsafe impl Sync for Stack {}
+
+/// See [`Stack`].
+#[unsafe(no_mangle)]
+pub static POSTERN_STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK]));
+
+/// Scratch for the user's RSP, in the few instructions of the system call entry where no register is free.
+#[repr(transparent)]
+pub struct Scratch(core::cell::UnsafeCell<u64>);
+// SAFETY: one CPU, interrupts off while it is in use.
+unsafe impl Sync for Scratch {}
+
+/// See [`Scratch`].
+#[unsafe(no_mangle)]
+pub static POSTERN_SCRATCH: Scratch = Scratch(core::cell::UnsafeCell::new(0));
+
+/// Offset of a field, seen from the end of the frame (where TSS.RSP0 points).
+const fn from_end(offset: usize) -> i64 {
+    offset as i64 - size_of::<Frame>() as i64
+}
+
+global_asm!(
+    r#"
+    .pushsection .text.entry, "ax"
+
+    // SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP = the user's, interrupts off (FMASK). RFLAGS is not kept: a
+    // system call returns with 0x202.
+    .global postern_syscall
+    .global postern_resume
+    .balign 64
+postern_syscall:
+    mov [rip + {scratch}], rsp
+    mov rsp, [rip + {tss} + 4]
+    mov [rsp + {e_rip}], rcx
+    mov rcx, [rip + {scratch}]
+    mov [rsp + {e_rsp}], rcx
+    mov qword ptr [rsp + {e_vector}], {syscall_vector}
+    mov [rsp + {e_rax}], rax
+    mov [rsp + {e_rdx}], rdx
+    mov [rsp + {e_rbx}], rbx
+    mov [rsp + {e_rbp}], rbp
+    mov [rsp + {e_rsi}], rsi
+    mov [rsp + {e_rdi}], rdi
+    mov [rsp + {e_r8}], r8
+    mov [rsp + {e_r9}], r9
+    mov [rsp + {e_r10}], r10
+    mov [rsp + {e_r12}], r12
+    mov [rsp + {e_r13}], r13
+    mov [rsp + {e_r14}], r14
+    mov [rsp + {e_r15}], r15
+    lea rsp, [rip + {stack} + {stack_size}]
+    xor ebp, ebp
+    call {on_syscall}
+
+    // RAX = the frame to go on with, 0 = nobody wants to run.
+postern_resume:
+    test rax, rax
+    jz 3f
+    cmp qword ptr [rax + {vector}], {syscall_vector}
+    jne 2f
+    // Back from a system call: what the ABI returns, and zero in every other register.
+    mov rcx, [rax + {rip}]
+    mov rsp, [rax + {rsp}]
+    mov rbx, [rax + {rbx}]
+    mov rbp, [rax + {rbp}]
+    mov rdi, [rax + {rdi}]
+    mov r8, [rax + {r8}]
+    mov r12, [rax + {r12}]
+    mov r13, [rax + {r13}]
+    mov r14, [rax + {r14}]
+    mov r15, [rax + {r15}]
+    mov rax, [rax + {rax}]
+    mov r11d, {flags}
+    xor edx, edx
+    xor esi, esi
+    xor r9d, r9d
+    xor r10d, r10d
+    sysretq
+2:  // Back from a trap: everything as it was.
+    mov rsp, rax
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rbp
+    pop rbx
+    pop rdx
+    pop rcx
+    pop rax
+    add rsp, 16
+    iretq
+3:  // Idle. The interrupt that ends it arrives at `postern_trap` from kernel mode and never comes back here.
+    lea rsp, [rip + {stack} + {stack_size}]
+    sti
+    hlt
+    jmp 3b
+
+    // Traps. The processor pushed SS, RSP, RFLAGS, CS, RIP and perhaps an error code; the stub added 0 for a missing
+    // one, and the vector. From user mode RSP is inside the thread's frame, from idle or a kernel bug on the
+    // kernel's stack, for NMI, #DB, #DF and #MC on a stack of their own.
+    .macro SAVE_ALL
+    push rax
+    push rcx
+    push rdx
+    push rbx
+    push rbp
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    cld
+    .endm
+postern_trap:
+    SAVE_ALL
+    test byte ptr [rsp + {cs}], 3
+    jz 4f
+    mov rdi, [rsp + {vector}]
+    lea rsp, [rip + {stack} + {stack_size}]
+    xor ebp, ebp
+    call {on_trap}
+    jmp postern_resume
+4:  mov rdi, rsp
+    mov rbp, rsp
+    and rsp, -16
+    call {on_kernel_trap}
+    jmp postern_resume
+postern_ist_trap:
+    SAVE_ALL
+    mov rdi, rsp
+    and rsp, -16
+    call {on_ist_trap}
+    jmp postern_resume
+
+    .global postern_stubs
+    .balign 16
+postern_stubs:
+    .irp high, 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f
+    .irp low, 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f
+    .balign 16
+    .if (0x\high\low != 8) && (0x\high\low < 10 || 0x\high\low > 14) && (0x\high\low != 17) && (0x\high\low != 21) && (0x\high\low != 29) && (0x\high\low != 30)
+    push 0
+    .endif
+    push 0x\high\low
+    .if (0x\high\low == 1) || (0x\high\low == 2) || (0x\high\low == 8) || (0x\high\low == 18)
+    jmp postern_ist_trap
+    .else
+    jmp postern_trap
+    .endif
+    .endr
+    .endr
+    .popsection
+    "#,
+    scratch = sym POSTERN_SCRATCH,
+    tss = sym POSTERN_TSS,
+    stack = sym POSTERN_STACK,
+    stack_size = const STACK,
+    syscall_vector = const frame::SYSCALL,
+    flags = const frame::FLAGS,
+    on_syscall = sym on_syscall,
+    on_trap = sym on_trap,
+    on_kernel_trap = sym on_kernel_trap,
+    on_ist_trap = sym on_ist_trap,
+    e_rip = const from_end(offset_of!(Frame, rip)),
+    e_rsp = const from_end(offset_of!(Frame, rsp)),
+    e_vector = const from_end(offset_of!(Frame, vector)),
+    e_rax = const from_end(offset_of!(Frame, rax)),
+    e_rdx = const from_end(offset_of!(Frame, rdx)),
+    e_rbx = const from_end(offset_of!(Frame, rbx)),
+    e_rbp = const from_end(offset_of!(Frame, rbp)),
+    e_rsi = const from_end(offset_of!(Frame, rsi)),
+    e_rdi = const from_end(offset_of!(Frame, rdi)),
+    e_r8 = const from_end(offset_of!(Frame, r8)),
+    e_r9 = const from_end(offset_of!(Frame, r9)),
+    e_r10 = const from_end(offset_of!(Frame, r10)),
+    e_r12 = const from_end(offset_of!(Frame, r12)),
+    e_r13 = const from_end(offset_of!(Frame, r13)),
+    e_r14 = const from_end(offset_of!(Frame, r14)),
+    e_r15 = const from_end(offset_of!(Frame, r15)),
+    rip = const offset_of!(Frame, rip),
+    rsp = const offset_of!(Frame, rsp),
+    vector = const offset_of!(Frame, vector),
+    cs = const offset_of!(Frame, cs),
+    rax = const offset_of!(Frame, rax),
+    rbx = const offset_of!(Frame, rbx),
+    rbp = const offset_of!(Frame, rbp),
+    rdi = const offset_of!(Frame, rdi),
+    r8 = const offset_of!(Frame, r8),
+    r12 = const offset_of!(Frame, r12),
+    r13 = const offset_of!(Frame, r13),
+    r14 = const offset_of!(Frame, r14),
+    r15 = const offset_of!(Frame, r15),
+);
+
+unsafe extern "C" {
+    fn postern_syscall();
+    fn postern_stubs();
+    fn postern_resume() -> !;
+}
+
+/// Where SYSCALL enters.
+pub fn syscall_address() -> u64 {
+    postern_syscall as *const () as u64
+}
+
+/// Where vector `vector` enters: stubs of 16 bytes each.
+pub fn stub_address(vector: u8) -> u64 {
+    postern_stubs as *const () as u64 + 16 * vector as u64
+}
+
+/// Bounds of the kernel's stack.
+pub fn stack_bounds() -> (u64, u64) {
+    let start = POSTERN_STACK.0.get() as u64;
+    (start, start + STACK as u64)
+}
+
+/// Leaves the kernel for the first time.
+pub fn start(kernel: &mut Kernel) -> ! {
+    let frame = next(kernel);
+    // SAFETY: `postern_resume` takes the frame in RAX and needs nothing else; it does not return.
+    unsafe {
+        core::arch::asm!("jmp {resume}", resume = sym postern_resume, in("rax") frame, options(noreturn));
+    }
+}
+
+fn frame_of(thread: ThreadRef) -> *const Frame {
+    &raw const thread.frame
+}
+
+/// The frame to go on with.
+fn next(kernel: &Kernel) -> *const Frame {
+    if kernel.current == kernel.idle { core::ptr::null() } else { frame_of(kernel.current) }
+}
+
+extern "C" fn on_syscall() -> *const Frame {
+    let kernel = boot::kernel();
+    syscall::handle(kernel);
+    next(kernel)
+}
+
+extern "C" fn on_trap(vector: u64) -> *const Frame {
+    let kernel = boot::kernel();
+    trap::handle(kernel, vector as u8);
+    next(kernel)
+}
+
+/// A trap from kernel mode: an interrupt while idle, or a bug.
+extern "C" fn on_kernel_trap(frame: &Frame) -> *const Frame {
+    let vector = frame.vector.get();
+    if vector < 32 {
+        panic::exception(frame);
+    }
+    on_trap(vector)
+}
+
+/// NMI, #DB, #DF, #MC, from anywhere.
+extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
+    const DEBUG: u64 = 1;
+    const NMI: u64 = 2;
+    let from_user = frame.cs.get() & 3 != 0;
+    match frame.vector.get() {
+        DEBUG if from_user => {
+            let thread = boot::kernel().current;
+            // Its frame was pushed here instead of there.
+            // SAFETY: both are valid frames; the thread's own is not in use while it runs.
+            unsafe { core::ptr::copy_nonoverlapping(frame, frame_of(thread).cast_mut(), 1) };
+            on_trap(DEBUG)
+        }
+        // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
+        DEBUG if frame.rip.get() == syscall_address() => frame,
+        NMI => {
+            log!("non-maskable interrupt");
+            frame
+        }
+        _ => panic::exception(frame),
+    }
+}

@@ -1,0 +1,176 @@
+//! The saved registers of a thread, laid out as the processor and the entry code push them.
+
+use core::cell::Cell;
+
+use abi::{Error, USER_END, fault::Registers};
+
+use super::gdt;
+
+/// [`Frame::vector`] of a thread that entered by SYSCALL: only what the ABI preserves is restored.
+pub const SYSCALL: u64 = 0x100;
+
+/// RFLAGS a user program may choose: CF PF AF ZF SF TF DF OF RF AC ID. IF is always set.
+const USER_FLAGS: u64 = 0x0025_0dd5;
+/// RFLAGS after a system call: IF and the bit that is always 1.
+pub const FLAGS: u64 = 0x202;
+
+/// Saved registers. The last five fields are pushed by the processor (SDM 3A 6.14.2).
+#[repr(C, align(16))]
+#[expect(missing_docs, reason = "the field names are the architecture's")]
+pub struct Frame {
+    pub r15: Cell<u64>,
+    pub r14: Cell<u64>,
+    pub r13: Cell<u64>,
+    pub r12: Cell<u64>,
+    pub r11: Cell<u64>,
+    pub r10: Cell<u64>,
+    pub r9: Cell<u64>,
+    pub r8: Cell<u64>,
+    pub rdi: Cell<u64>,
+    pub rsi: Cell<u64>,
+    pub rbp: Cell<u64>,
+    pub rbx: Cell<u64>,
+    pub rdx: Cell<u64>,
+    pub rcx: Cell<u64>,
+    pub rax: Cell<u64>,
+    /// Vector of the trap, or [`SYSCALL`].
+    pub vector: Cell<u64>,
+    pub error: Cell<u64>,
+    pub rip: Cell<u64>,
+    pub cs: Cell<u64>,
+    pub rflags: Cell<u64>,
+    pub rsp: Cell<u64>,
+    pub ss: Cell<u64>,
+}
+
+impl Frame {
+    /// User mode, everything else zero.
+    pub const fn new() -> Self {
+        const fn zero() -> Cell<u64> {
+            Cell::new(0)
+        }
+        Self {
+            r15: zero(),
+            r14: zero(),
+            r13: zero(),
+            r12: zero(),
+            r11: zero(),
+            r10: zero(),
+            r9: zero(),
+            r8: zero(),
+            rdi: zero(),
+            rsi: zero(),
+            rbp: zero(),
+            rbx: zero(),
+            rdx: zero(),
+            rcx: zero(),
+            rax: zero(),
+            vector: zero(),
+            error: zero(),
+            rip: zero(),
+            cs: Cell::new(gdt::USER_CODE as u64),
+            rflags: Cell::new(FLAGS),
+            rsp: zero(),
+            ss: Cell::new(gdt::USER_DATA as u64),
+        }
+    }
+
+    /// Words 0-3.
+    #[inline]
+    pub fn words(&self) -> [u64; 4] {
+        [self.r12.get(), self.r13.get(), self.r14.get(), self.r15.get()]
+    }
+
+    /// What a blocked system call returns with: tag, badge, lease 0, words. The rest is zero.
+    #[inline]
+    pub fn set_message(&self, tag: u64, badge: u64, lease: u64, words: [u64; 4]) {
+        self.rax.set(tag);
+        self.rdi.set(badge);
+        self.r8.set(lease);
+        let [w0, w1, w2, w3] = words;
+        self.r12.set(w0);
+        self.r13.set(w1);
+        self.r14.set(w2);
+        self.r15.set(w3);
+    }
+
+    /// What an operation that ended without a message returns with.
+    #[inline]
+    pub fn set_status(&self, tag: u64) {
+        self.set_message(tag, 0, 0, [0; 4]);
+    }
+
+    /// It entered by SYSCALL: only RIP, RSP, RBX, RBP and the message are live.
+    pub fn is_syscall(&self) -> bool {
+        self.vector.get() == SYSCALL
+    }
+
+    /// All registers. A thread inside a system call shows only what is live.
+    pub fn registers(&self) -> Registers {
+        let mut registers = Registers {
+            rip: self.rip.get(),
+            rsp: self.rsp.get(),
+            rbx: self.rbx.get(),
+            rbp: self.rbp.get(),
+            r12: self.r12.get(),
+            r13: self.r13.get(),
+            r14: self.r14.get(),
+            r15: self.r15.get(),
+            rflags: FLAGS,
+            ..Registers::default()
+        };
+        if !self.is_syscall() {
+            registers.rflags = self.rflags.get();
+            registers.rax = self.rax.get();
+            registers.rcx = self.rcx.get();
+            registers.rdx = self.rdx.get();
+            registers.rsi = self.rsi.get();
+            registers.rdi = self.rdi.get();
+            registers.r8 = self.r8.get();
+            registers.r9 = self.r9.get();
+            registers.r10 = self.r10.get();
+            registers.r11 = self.r11.get();
+        }
+        registers
+    }
+
+    /// Sets all registers; the thread goes on at RIP with exactly these. RFLAGS is reduced to what a user may choose.
+    pub fn set_registers(&self, registers: &Registers) -> Result<(), Error> {
+        if registers.rip >= USER_END {
+            return Err(Error::InvalidAddress);
+        }
+        let r = registers;
+        for (cell, value) in [
+            (&self.rip, r.rip),
+            (&self.rsp, r.rsp),
+            (&self.rflags, r.rflags & USER_FLAGS | FLAGS),
+            (&self.rax, r.rax),
+            (&self.rcx, r.rcx),
+            (&self.rdx, r.rdx),
+            (&self.rbx, r.rbx),
+            (&self.rbp, r.rbp),
+            (&self.rsi, r.rsi),
+            (&self.rdi, r.rdi),
+            (&self.r8, r.r8),
+            (&self.r9, r.r9),
+            (&self.r10, r.r10),
+            (&self.r11, r.r11),
+            (&self.r12, r.r12),
+            (&self.r13, r.r13),
+            (&self.r14, r.r14),
+            (&self.r15, r.r15),
+            (&self.cs, gdt::USER_CODE as u64),
+            (&self.ss, gdt::USER_DATA as u64),
+            (&self.vector, 0),
+        ] {
+            cell.set(value);
+        }
+        Ok(())
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,43 @@
+//! x86_64: the only place for instructions, page-table bits and descriptor tables.
+
+pub mod apic;
+pub mod clock;
+pub mod cpu;
+pub mod entry;
+pub mod frame;
+pub mod gdt;
+pub mod idt;
+pub mod ioapic;
+pub mod mmio;
+pub mod paging;
+pub mod panic;
+pub mod port;
+pub mod serial;
+
+use spin::Once;
+
+use crate::thread::ThreadRef;
+
+/// Whether this is the kernel itself, or the core under test on a host.
+pub const BARE: bool = cfg!(target_os = "none");
+
+/// Tells the processor which thread runs: its traps are saved in that thread's frame.
+#[inline]
+pub fn set_current(thread: ThreadRef) {
+    gdt::set_trap_stack(thread.address() + size_of::<frame::Frame>() as u64);
+}
+
+/// Physical memory that no device frame may name: RAM and the interrupt controllers.
+static PROTECTED: Once<heapless::Vec<(u64, u64), 96>> = Once::new();
+
+/// Sets the ranges (start, size) that [`is_protected`] knows. Once, at boot.
+pub fn protect(ranges: heapless::Vec<(u64, u64), 96>) {
+    PROTECTED.call_once(|| ranges);
+}
+
+/// Whether a physical range touches memory or an interrupt controller.
+pub fn is_protected(physical: u64, size: u64) -> bool {
+    PROTECTED
+        .get()
+        .is_none_or(|ranges| ranges.iter().any(|&(start, length)| physical < start + length && start < physical + size))
+}

@@ -1,0 +1,65 @@
+//! I/O ports.
+
+use core::arch::asm;
+
+use super::BARE;
+
+/// Reads 1, 2 or 4 bytes.
+pub fn read(port: u16, width: u64) -> u64 {
+    if !BARE {
+        return 0;
+    }
+    let value: u32;
+    // SAFETY: the caller holds the port: the kernel itself, or a program through an IoPorts capability. Port I/O
+    // touches no memory; a device that does DMA is trusted (no IOMMU).
+    unsafe {
+        match width {
+            1 => {
+                let byte: u8;
+                asm!("in al, dx", out("al") byte, in("dx") port, options(nomem, nostack, preserves_flags));
+                value = byte as u32;
+            }
+            2 => {
+                let word: u16;
+                asm!("in ax, dx", out("ax") word, in("dx") port, options(nomem, nostack, preserves_flags));
+                value = word as u32;
+            }
+            _ => asm!("in eax, dx", out("eax") value, in("dx") port, options(nomem, nostack, preserves_flags)),
+        }
+    }
+    value as u64
+}
+
+/// Writes 1, 2 or 4 bytes.
+pub fn write(port: u16, width: u64, value: u64) {
+    if !BARE {
+        return;
+    }
+    // SAFETY: as in `read`.
+    unsafe {
+        match width {
+            1 => asm!("out dx, al", in("al") value as u8, in("dx") port, options(nomem, nostack, preserves_flags)),
+            2 => asm!("out dx, ax", in("ax") value as u16, in("dx") port, options(nomem, nostack, preserves_flags)),
+            _ => asm!("out dx, eax", in("eax") value as u32, in("dx") port, options(nomem, nostack, preserves_flags)),
+        }
+    }
+}
+
+/// Moves `count` units between a port and kernel memory at `address`.
+pub fn block(port: u16, width: u64, count: u64, address: u64, input: bool) {
+    if !BARE {
+        return;
+    }
+    // SAFETY: `address` is the message buffer's block area; the caller checked that `count * width` fits it. The rest
+    // as in `read`; the direction flag is clear in the kernel.
+    unsafe {
+        match (input, width) {
+            (true, 1) => asm!("rep insb", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
+            (true, 2) => asm!("rep insw", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
+            (true, _) => asm!("rep insd", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
+            (false, 1) => asm!("rep outsb", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
+            (false, 2) => asm!("rep outsw", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
+            (false, _) => asm!("rep outsd", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
+        }
+    }
+}

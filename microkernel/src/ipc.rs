@@ -1,0 +1,262 @@
+//! The rendezvous: call, receive, reply, and every way out of waiting (KERNEL.md B4).
+
+use abi::{Error, Tag, tag::Flags};
+
+use crate::{
+    Kernel, arch,
+    endpoint::{Endpoint, Reply},
+    irq,
+    raw::Ref,
+    thread::{Holder, Owed, Sent, ThreadRef, ThreadState},
+    transfer,
+    trap,
+    usermem::{self, Lease},
+};
+
+/// What a system call does with its caller.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Returns at once with these words.
+    Done([u64; 4]),
+    /// The frame holds, or will hold when it is over, what it returns with.
+    Written,
+}
+
+/// The thread calls an endpoint. Its arguments are checked; its leases and transfer are recorded.
+pub fn call(
+    kernel: &mut Kernel,
+    caller: ThreadRef,
+    endpoint: Ref<Endpoint>,
+    badge: u64,
+    deadline: Option<u64>,
+) -> Result<Outcome, Error> {
+    caller.sent.set(Sent::Call);
+    caller.badge.set(badge);
+    send(kernel, caller, endpoint, deadline)
+}
+
+/// The thread sends its call or fault: to a waiting receiver, or into the queue.
+pub fn send(
+    kernel: &mut Kernel,
+    sender: ThreadRef,
+    endpoint: Ref<Endpoint>,
+    deadline: Option<u64>,
+) -> Result<Outcome, Error> {
+    match endpoint.receivers.first() {
+        Some(receiver) => {
+            stop_waiting(kernel, receiver);
+            take(kernel, receiver, sender);
+            receiver.state.set(ThreadState::Ready);
+            if let Some(deadline) = deadline {
+                kernel.timer.add(sender, deadline);
+            }
+            kernel.hand_over(receiver);
+        }
+        None => {
+            if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
+                return Err(Error::TimedOut);
+            }
+            sender.state.set(ThreadState::Sending { to: endpoint });
+            endpoint.senders.push_back(sender);
+            if let Some(deadline) = deadline {
+                kernel.timer.add(sender, deadline);
+            }
+        }
+    }
+    Ok(Outcome::Written)
+}
+
+/// Delivers a sender's message to a server, which owes the reply from now on.
+fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
+    sender.state.set(ThreadState::AwaitingReply { from: Holder::Thread(server) });
+    server.owed.set(Owed::Caller(sender));
+    match sender.sent.get() {
+        Sent::Call => {
+            let tag = Tag(sender.frame.rax.get());
+            let mut low = (tag.extra() as u64) << 8;
+            if tag.extra() > 0 {
+                server.copy_words(sender, tag.extra());
+            }
+            if tag.flags().contains(Flags::LEASES) {
+                low |= Flags::MORE_LEASES.bits() as u64;
+            }
+            if sender.transfer.get() != 0 && transfer::pass(kernel, sender, server) {
+                low |= Flags::CAP_ARRIVED.bits() as u64;
+            }
+            let label = tag.0 & !0xffff_ffff;
+            server.frame.set_message(label | low, sender.badge.get(), sender.leases[0].get().bits, sender.frame.words());
+        }
+        Sent::Fault => trap::deliver(sender, server),
+    }
+    // Whoever takes a call runs at its caller's priority, if that is higher, until it replies.
+    let priority = server.base.get().max(sender.priority.get());
+    kernel.set_priority(server, priority);
+}
+
+/// Whether a thread may receive now.
+pub fn check_receive(server: ThreadRef) -> Result<(), Error> {
+    match server.owed.get() {
+        Owed::Caller(_) => Err(Error::OwesReply),
+        _ => Ok(()),
+    }
+}
+
+/// The thread receives: an interrupt, else a queued sender, else it waits.
+pub fn receive(
+    kernel: &mut Kernel,
+    server: ThreadRef,
+    endpoint: Ref<Endpoint>,
+    deadline: Option<u64>,
+) -> Result<Outcome, Error> {
+    if let Owed::Irq(irq) = server.owed.replace(Owed::Nothing) {
+        irq::acknowledge(kernel, irq);
+    }
+    if let Some(irq) = endpoint.pending.pop_front() {
+        irq::deliver(irq, server);
+    } else if let Some(sender) = endpoint.senders.pop_front() {
+        take(kernel, server, sender);
+    } else {
+        if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
+            return Err(Error::TimedOut);
+        }
+        server.state.set(ThreadState::Receiving { from: endpoint });
+        endpoint.receivers.push_back(server);
+        if let Some(deadline) = deadline {
+            kernel.timer.add(server, deadline);
+        }
+    }
+    Ok(Outcome::Written)
+}
+
+/// Whom a reply answers: the parked caller in a Reply object, or what the server owes.
+pub fn answered(server: ThreadRef, via: Option<Ref<Reply>>) -> Owed {
+    match via {
+        Some(reply) => reply.caller.get().map_or(Owed::Nothing, Owed::Caller),
+        None => server.owed.get(),
+    }
+}
+
+/// Bytes a reply copies into lease 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload {
+    /// In the server's space.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// Copies a reply's payload; no reply has happened yet, and if this fails none will.
+pub fn copy_payload(server: ThreadRef, target: Owed, payload: Payload) -> Result<(), Error> {
+    let Owed::Caller(client) = target else { return Ok(()) };
+    if payload.length > abi::COPY_LIMIT {
+        return Err(Error::InvalidArgument);
+    }
+    let lease = Lease::of(client, 0, usermem::Direction::ToLender, 0, payload.length)?;
+    let copied = usermem::copy(server.cr3.get(), payload.address, client.cr3.get(), lease, payload.length);
+    copied.result.map_err(|side| side.error(usermem::Side::To))
+}
+
+/// Answers. `tag`, words and transfer are the server's; the target is what [`answered`] said. Returns the caller that
+/// became Ready, which the kernel does not run yet.
+pub fn reply(kernel: &mut Kernel, server: ThreadRef, tag: Tag, via: Option<Ref<Reply>>) -> Option<ThreadRef> {
+    let client = match answered(server, via) {
+        Owed::Nothing => return None,
+        Owed::Irq(irq) => {
+            server.owed.set(Owed::Nothing);
+            irq::acknowledge(kernel, irq);
+            return None;
+        }
+        Owed::Caller(client) => client,
+    };
+    release(kernel, client);
+    kernel.timer.remove(client);
+    if client.sent.get() == Sent::Fault {
+        return trap::answer(client, server, tag);
+    }
+    if tag.extra() > 0 {
+        client.copy_words(server, tag.extra());
+    }
+    let mut low = (tag.extra() as u64) << 8;
+    if server.transfer.get() != 0 && transfer::pass(kernel, server, client) {
+        low |= Flags::CAP_ARRIVED.bits() as u64;
+    }
+    client.frame.set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame.words());
+    client.state.set(ThreadState::Ready);
+    Some(client)
+}
+
+/// Parks the server's current caller in a Reply object.
+pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
+    check_defer(server, reply)?;
+    if let Owed::Caller(client) = server.owed.replace(Owed::Nothing) {
+        client.state.set(ThreadState::AwaitingReply { from: Holder::Reply(reply) });
+        reply.caller.set(Some(client));
+        kernel.set_priority(server, server.base.get());
+    }
+    Ok(())
+}
+
+/// Whether the server's current caller can be parked there.
+pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
+    match server.owed.get() {
+        Owed::Irq(_) => Err(Error::BadState),
+        Owed::Nothing => Err(Error::NoCaller),
+        Owed::Caller(_) if reply.caller.get().is_some() => Err(Error::Busy),
+        Owed::Caller(_) => Ok(()),
+    }
+}
+
+/// Nobody owes `client` an answer any more.
+fn release(kernel: &mut Kernel, client: ThreadRef) {
+    match client.state.get() {
+        ThreadState::AwaitingReply { from: Holder::Thread(server) } => {
+            server.owed.set(Owed::Nothing);
+            kernel.set_priority(server, server.base.get());
+        }
+        ThreadState::AwaitingReply { from: Holder::Reply(reply) } => reply.caller.set(None),
+        _ => {}
+    }
+}
+
+/// Takes a thread out of whatever queue it waits in, its partner's books and the timer. Its state is stale after this.
+pub fn stop_waiting(kernel: &mut Kernel, thread: ThreadRef) {
+    match thread.state.get() {
+        ThreadState::Inactive | ThreadState::Ready => return,
+        ThreadState::Sending { to } => to.senders.remove(thread),
+        ThreadState::Receiving { from } => from.receivers.remove(thread),
+        ThreadState::AwaitingReply { .. } => release(kernel, thread),
+    }
+    kernel.timer.remove(thread);
+}
+
+/// Ends what a thread waits for with an error; no effect on one that does not wait.
+///
+/// A fault is not a call: cancelled or timed out, the thread tries its instruction again; without a partner, it stops.
+pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
+    let state = thread.state.get();
+    if matches!(state, ThreadState::Inactive | ThreadState::Ready) {
+        return;
+    }
+    stop_waiting(kernel, thread);
+    let delivered = matches!(state, ThreadState::AwaitingReply { .. });
+    let receiving = matches!(state, ThreadState::Receiving { .. });
+    if !receiving && thread.sent.get() == Sent::Fault {
+        if error == Error::PartnerDied {
+            thread.state.set(ThreadState::Inactive);
+            return;
+        }
+    } else {
+        let delivered = if delivered { Flags::DELIVERED.bits() as u64 } else { 0 };
+        thread.frame.set_status(error as u64 | delivered);
+    }
+    thread.state.set(ThreadState::Ready);
+    kernel.make_ready(thread);
+}
+
+/// Makes a thread Inactive; what it waits for is cancelled first.
+pub fn suspend(kernel: &mut Kernel, thread: ThreadRef) {
+    cancel(kernel, thread, Error::Cancelled);
+    kernel.make_unready(thread);
+    thread.state.set(ThreadState::Inactive);
+}

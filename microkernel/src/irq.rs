@@ -1,0 +1,280 @@
+//! Interrupts as messages (KERNEL.md B6).
+//!
+//! An Irq is Idle, Pending at its endpoint, or Delivered to a receiver that has not acknowledged it yet. What fires
+//! meanwhile is counted, not queued: nobody can be flooded.
+
+use core::cell::Cell;
+
+use abi::Error;
+
+use crate::{
+    Kernel, arch, captable,
+    endpoint::Endpoint,
+    ipc, lifetime, object,
+    queue::{Link, Linked},
+    raw::Ref,
+    slot::{Slot, SlotRef},
+    thread::{Owed, ThreadRef, ThreadState},
+};
+
+/// Bytes of an Irq.
+pub const SIZE: u64 = 128;
+
+/// Unacknowledged firings after which an edge line is masked.
+const STORM: u64 = 64;
+
+/// Where an interrupt comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Software only (RAISE).
+    None,
+    /// A line of an IO-APIC.
+    Line {
+        /// Global system interrupt.
+        gsi: u32,
+        /// Level triggered: masked from delivery to acknowledgement.
+        level: bool,
+        /// Vector it arrives at.
+        vector: u8,
+    },
+    /// A message.
+    Message {
+        /// Vector it arrives at.
+        vector: u8,
+    },
+}
+
+/// How far an interrupt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing happened.
+    Idle,
+    /// Queued at the endpoint.
+    Pending,
+    /// Received, not acknowledged.
+    Delivered,
+}
+
+/// An interrupt object.
+#[repr(C, align(128))]
+pub struct Irq {
+    /// The endpoint it is bound to; child of the slot named at BIND. Its badge is the message's.
+    pub endpoint_slot: Slot,
+    link: Link<Irq>,
+    /// Where it comes from.
+    pub source: Cell<Source>,
+    /// How far it has come.
+    pub progress: Cell<Progress>,
+    /// Firings since the last delivery.
+    pub count: Cell<u64>,
+    /// The line is masked at the IO-APIC.
+    masked: Cell<bool>,
+}
+
+const _: () = assert!(size_of::<Irq>() == SIZE as usize);
+
+impl Linked for Irq {
+    fn link(&self) -> &Link<Self> {
+        &self.link
+    }
+}
+
+impl Irq {
+    /// Unbound, without a source.
+    pub const fn new() -> Self {
+        Self {
+            endpoint_slot: Slot::EMPTY,
+            link: Link::new(),
+            source: Cell::new(Source::None),
+            progress: Cell::new(Progress::Idle),
+            count: Cell::new(0),
+            masked: Cell::new(true),
+        }
+    }
+}
+
+impl Default for Irq {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ref<Irq> {
+    /// Its embedded slot.
+    pub fn endpoint_slot(self) -> SlotRef {
+        // SAFETY: a field of a live object; it is unlinked before the object goes.
+        unsafe { Ref::from_address(&raw const (*self).endpoint_slot as u64) }
+    }
+
+    fn endpoint(self) -> Option<Ref<Endpoint>> {
+        object::of(self.endpoint_slot())
+    }
+
+    fn set_masked(self, masked: bool) {
+        if let Source::Line { gsi, .. } = self.source.get() {
+            arch::ioapic::set_masked(gsi, masked);
+        }
+        self.masked.set(masked);
+    }
+}
+
+/// An interrupt fired.
+pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) {
+    irq.count.set(irq.count.get() + 1);
+    if let Source::Line { level, .. } = irq.source.get()
+        && (level || irq.count.get() >= STORM)
+    {
+        irq.set_masked(true);
+    }
+    if irq.progress.get() == Progress::Idle {
+        announce(kernel, irq);
+    }
+}
+
+/// Delivers an Idle interrupt to a waiting receiver, or queues it.
+fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
+    let Some(endpoint) = irq.endpoint() else { return };
+    match endpoint.receivers.first() {
+        Some(receiver) => {
+            ipc::stop_waiting(kernel, receiver);
+            deliver(irq, receiver);
+            receiver.state.set(ThreadState::Ready);
+            kernel.make_ready(receiver);
+        }
+        None => {
+            irq.progress.set(Progress::Pending);
+            endpoint.pending.push_back(irq);
+        }
+    }
+}
+
+/// Hands an interrupt to a receiver, which owes the acknowledgement.
+pub fn deliver(irq: Ref<Irq>, receiver: ThreadRef) {
+    irq.progress.set(Progress::Delivered);
+    receiver.owed.set(Owed::Irq(irq));
+    let count = irq.count.replace(0);
+    receiver.frame.set_message(
+        abi::tag::Flags::INTERRUPT.bits() as u64,
+        irq.endpoint_slot.data(),
+        0,
+        [count, 0, 0, 0],
+    );
+}
+
+/// The receiver is done with it: it may fire again.
+pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
+    if irq.progress.get() != Progress::Delivered {
+        return;
+    }
+    irq.progress.set(Progress::Idle);
+    if irq.masked.get() && irq.endpoint().is_some() {
+        irq.set_masked(false);
+    }
+    if irq.count.get() > 0 {
+        announce(kernel, irq);
+    }
+}
+
+/// Binds it: from now on it is a message to that endpoint.
+pub fn bind(irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
+    if irq.endpoint().is_some() {
+        return Err(Error::BadState);
+    }
+    captable::embed(slot, irq.endpoint_slot(), Some(badge), captable::Owner::Irq)?;
+    irq.set_masked(false);
+    Ok(())
+}
+
+
+/// The endpoint went away (or is about to): unbound and masked.
+pub fn unbound(irq: Ref<Irq>) {
+    if irq.progress.get() == Progress::Pending {
+        if let Some(endpoint) = irq.endpoint() {
+            endpoint.pending.remove(irq);
+        }
+        irq.progress.set(Progress::Idle);
+    }
+    irq.set_masked(true);
+}
+
+/// The object goes: nothing refers to it afterwards.
+pub fn destroy(kernel: &mut Kernel, irq: Ref<Irq>) {
+    unbound(irq);
+    lifetime::drop_embedded(irq.endpoint_slot());
+    match irq.source.replace(Source::None) {
+        Source::Line { vector, gsi, .. } => {
+            arch::ioapic::detach(gsi);
+            kernel.vectors.release(vector);
+        }
+        Source::Message { vector } => kernel.vectors.release(vector),
+        Source::None => {}
+    }
+}
+
+/// Connects it to hardware.
+pub fn attach(kernel: &mut Kernel, irq: Ref<Irq>, source: u64, trigger: u64) -> Result<(), Error> {
+    use abi::object::system;
+    if irq.source.get() != Source::None {
+        return Err(Error::Busy);
+    }
+    if trigger & !(system::LEVEL | system::ACTIVE_LOW) != 0 {
+        return Err(Error::InvalidArgument);
+    }
+    if source == system::MSI {
+        let vector = kernel.vectors.allocate(irq)?;
+        irq.source.set(Source::Message { vector });
+        return Ok(());
+    }
+    let gsi = u32::try_from(source).map_err(|_| Error::InvalidArgument)?;
+    if !arch::ioapic::exists(gsi) {
+        return Err(Error::InvalidArgument);
+    }
+    if kernel.vectors.line_taken(gsi) {
+        return Err(Error::Busy);
+    }
+    let vector = kernel.vectors.allocate(irq)?;
+    let level = trigger & system::LEVEL != 0;
+    irq.source.set(Source::Line { gsi, level, vector });
+    arch::ioapic::attach(gsi, vector, level, trigger & system::ACTIVE_LOW != 0);
+    Ok(())
+}
+
+/// First vector of an Irq object; 0-31 are exceptions, 32-47 left to the masked legacy controller.
+pub const FIRST_VECTOR: u8 = 48;
+/// Number of vectors for Irq objects (48 to 239).
+pub const VECTORS: usize = 192;
+
+/// Which vector belongs to which Irq.
+pub struct Vectors([Option<Ref<Irq>>; VECTORS]);
+
+impl Vectors {
+    /// All free.
+    pub const fn new() -> Self {
+        Self([None; VECTORS])
+    }
+
+    /// The interrupt at a vector.
+    pub fn get(&self, vector: u8) -> Option<Ref<Irq>> {
+        *self.0.get(vector.checked_sub(FIRST_VECTOR)? as usize)?
+    }
+
+    fn allocate(&mut self, irq: Ref<Irq>) -> Result<u8, Error> {
+        let index = self.0.iter().position(Option::is_none).ok_or(Error::OutOfIds)?;
+        self.0[index] = Some(irq);
+        Ok(FIRST_VECTOR + index as u8)
+    }
+
+    fn release(&mut self, vector: u8) {
+        self.0[(vector - FIRST_VECTOR) as usize] = None;
+    }
+
+    fn line_taken(&self, wanted: u32) -> bool {
+        self.0.iter().flatten().any(|irq| matches!(irq.source.get(), Source::Line { gsi, .. } if gsi == wanted))
+    }
+}
+
+impl Default for Vectors {
+    fn default() -> Self {
+        Self::new()
+    }
+}

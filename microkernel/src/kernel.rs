@@ -1,0 +1,167 @@
+//! The kernel's whole state. One CPU, interrupts off: whoever holds the `&mut` is alone.
+
+use crate::{
+    arch,
+    irq::Vectors,
+    sched::Ready,
+    slot::SlotRef,
+    space::SpaceIds,
+    thread::{ThreadRef, ThreadState},
+    timer::Timer,
+    trace::{Event, Trace},
+};
+
+/// The kernel's state.
+pub struct Kernel {
+    /// The thread that runs, or [`Kernel::idle`].
+    pub current: ThreadRef,
+    /// Stands for "nobody": never queued, runs HLT.
+    pub idle: ThreadRef,
+    /// Threads that could run.
+    pub ready: Ready,
+    /// Deadlines and the time slice.
+    pub timer: Timer,
+    /// Which Space has which id.
+    pub spaces: SpaceIds,
+    /// Which Irq has which vector.
+    pub vectors: Vectors,
+    /// Node (slot 0) of the first CapTable that is being emptied.
+    pub dying: Option<SlotRef>,
+    /// The last events.
+    pub trace: Trace,
+    /// TSC ticks per second.
+    pub tsc_hz: u64,
+    /// TSC when the kernel started.
+    pub boot_time: u64,
+    /// When the running thread began to be charged.
+    charged_from: u64,
+    /// The page-table root the processor uses.
+    loaded_root: u64,
+    /// A page-table root with nothing in its user half.
+    pub empty_root: u64,
+}
+
+impl Kernel {
+    /// A kernel with nobody to run but `idle`.
+    pub const fn new(idle: ThreadRef) -> Self {
+        Self {
+            current: idle,
+            idle,
+            ready: Ready::new(),
+            timer: Timer::new(),
+            spaces: SpaceIds::new(),
+            vectors: Vectors::new(),
+            dying: None,
+            trace: Trace::new(),
+            tsc_hz: 0,
+            boot_time: 0,
+            charged_from: 0,
+            loaded_root: 0,
+            empty_root: 0,
+        }
+    }
+
+    /// The machine is set up: `root` is the page-table root in use, with nothing in its user half.
+    pub fn begin(&mut self, root: u64, tsc_hz: u64) {
+        self.tsc_hz = tsc_hz;
+        self.boot_time = arch::cpu::now();
+        self.charged_from = self.boot_time;
+        self.loaded_root = root;
+        self.empty_root = root;
+    }
+
+    /// A thread in state Ready may run: queues it.
+    pub fn make_ready(&mut self, thread: ThreadRef) {
+        debug_assert_eq!(thread.state.get(), ThreadState::Ready);
+        if thread != self.current {
+            self.ready.push_back(thread);
+        }
+    }
+
+    /// Takes a thread out of the ready queue, if it is there.
+    pub fn make_unready(&mut self, thread: ThreadRef) {
+        if thread.state.get() == ThreadState::Ready && thread != self.current {
+            self.ready.remove(thread);
+        }
+    }
+
+    /// Changes the priority a thread runs at now.
+    pub fn set_priority(&mut self, thread: ThreadRef, priority: u8) {
+        if thread.priority.get() == priority {
+            return;
+        }
+        self.make_unready(thread);
+        thread.priority.set(priority);
+        if thread.state.get() == ThreadState::Ready {
+            self.make_ready(thread);
+        }
+    }
+
+    /// The current thread just blocked and made `next` Ready: switches to it unless somebody more urgent is ready.
+    pub fn hand_over(&mut self, next: ThreadRef) {
+        if next.priority.get() as i16 >= self.ready.top() {
+            self.switch_to(next);
+        } else {
+            self.make_ready(next);
+        }
+    }
+
+    /// Picks who runs next. Every entry ends here.
+    pub fn reschedule(&mut self) {
+        let current = self.current;
+        if current.state.get() == ThreadState::Ready && current != self.idle {
+            if current.priority.get() as i16 >= self.ready.top() {
+                return;
+            }
+            self.ready.push_front(current);
+        } else if self.ready.top() < 0 && current == self.idle {
+            return;
+        }
+        let next = self.ready.pop().unwrap_or(self.idle);
+        self.switch_to(next);
+    }
+
+    /// Lets others of the same priority run.
+    pub fn rotate(&mut self) {
+        let current = self.current;
+        if current != self.idle
+            && current.state.get() == ThreadState::Ready
+            && self.ready.top() >= current.priority.get() as i16
+        {
+            self.ready.push_back(current);
+            let next = self.ready.pop().unwrap_or(self.idle);
+            self.switch_to(next);
+        }
+    }
+
+    fn switch_to(&mut self, next: ThreadRef) {
+        let now = arch::cpu::now();
+        let previous = self.current;
+        previous.paid.set(previous.paid.get() + (now - self.charged_from));
+        self.charged_from = now;
+        self.trace.record(Event::Switch, next.physical(), next.frame.rip.get());
+        self.current = next;
+        arch::set_current(next);
+        if next != self.idle {
+            self.load_root(next.cr3.get());
+        }
+    }
+
+    /// Uses another page-table root.
+    pub fn load_root(&mut self, root: u64) {
+        if root != self.loaded_root {
+            self.loaded_root = root;
+            arch::paging::load_root(root);
+        }
+    }
+
+    /// The page-table root the processor uses.
+    pub fn loaded_root(&self) -> u64 {
+        self.loaded_root
+    }
+
+    /// The current thread is being destroyed: nobody runs until the entry ends.
+    pub fn forget_current(&mut self) {
+        self.switch_to(self.idle);
+    }
+}

@@ -1,0 +1,214 @@
+//! A slot holds one capability: 32 bytes, in a CapTable or embedded in a Thread or an Irq.
+
+use core::cell::Cell;
+
+use abi::{Kind, Rights};
+
+use crate::{mem, raw::Ref};
+
+bitflags::bitflags! {
+    /// What is special about a slot.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Flags: u8 {
+        /// An Endpoint with the right CALL (tested by the fast path).
+        const FAST_CALL = 1;
+        /// An Endpoint with the right RECV (tested by the fast path).
+        const FAST_RECV = 2;
+        /// The capability that `retype` made: the object lives as long as it does.
+        const ORIGINAL = 4;
+        /// Inside a Thread or Irq, not in a table.
+        const EMBEDDED = 8;
+        /// A Frame of 2 MiB.
+        const LARGE = 16;
+        /// A Frame of device registers.
+        const DEVICE = 32;
+        /// Its object is being destroyed, step by step.
+        const DYING = 64;
+    }
+}
+
+/// One capability and its place in the derivation tree (KERNEL.md B3).
+#[repr(C)]
+pub struct Slot {
+    object: Cell<u64>,
+    data: Cell<u64>,
+    kind: Cell<u8>,
+    rights: Cell<Rights>,
+    depth: Cell<u8>,
+    flags: Cell<u8>,
+    previous: Cell<u32>,
+    next: Cell<u32>,
+    extra: Cell<u32>,
+}
+
+/// Bytes of a slot.
+pub const SIZE: u64 = 32;
+const _: () = assert!(size_of::<Slot>() == SIZE as usize);
+
+/// A pointer to a slot.
+pub type SlotRef = Ref<Slot>;
+
+/// What a slot holds, apart from its place in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Kernel address of the object, or physical base (Untyped, Frame).
+    pub object: u64,
+    /// Endpoint: badge. Frame: mapped address | Space id. Untyped: watermark | zeroed << 32. IoPorts: base | count << 16.
+    pub data: u64,
+    /// What it names.
+    pub kind: Kind,
+    /// What may be done.
+    pub rights: Rights,
+    /// What is special.
+    pub flags: Flags,
+    /// Frame: generation of the Space. Untyped, CapTable, Space: size bits. Embedded Endpoint: whose.
+    pub extra: u32,
+}
+
+impl Slot {
+    /// An empty slot, as zeroed memory is.
+    pub const EMPTY: Self = Self {
+        object: Cell::new(0),
+        data: Cell::new(0),
+        kind: Cell::new(0),
+        rights: Cell::new(0),
+        depth: Cell::new(0),
+        flags: Cell::new(0),
+        previous: Cell::new(0),
+        next: Cell::new(0),
+        extra: Cell::new(0),
+    };
+
+    /// What kind of capability lies here; `Empty` if none.
+    pub fn kind(&self) -> Kind {
+        Kind::from_number(self.kind.get()).unwrap_or(Kind::Empty)
+    }
+
+    /// Nothing lies here.
+    pub fn is_empty(&self) -> bool {
+        self.kind.get() == Kind::Empty as u8
+    }
+
+    /// Everything but the links.
+    pub fn get(&self) -> Capability {
+        Capability {
+            object: self.object.get(),
+            data: self.data.get(),
+            kind: self.kind(),
+            rights: self.rights.get(),
+            flags: self.flags(),
+            extra: self.extra.get(),
+        }
+    }
+
+    /// Stores a capability; FAST_* follow from kind and rights. The links stay.
+    pub fn set(&self, cap: Capability) {
+        let mut flags = cap.flags.difference(Flags::FAST_CALL | Flags::FAST_RECV);
+        if cap.kind == Kind::Endpoint && !flags.contains(Flags::DYING) {
+            flags.set(Flags::FAST_CALL, cap.rights & abi::object::endpoint::CALL != 0);
+            flags.set(Flags::FAST_RECV, cap.rights & abi::object::endpoint::RECV != 0);
+        }
+        self.object.set(cap.object);
+        self.data.set(cap.data);
+        self.kind.set(cap.kind as u8);
+        self.rights.set(cap.rights);
+        self.flags.set(flags.bits());
+        self.extra.set(cap.extra);
+    }
+
+    /// Makes it empty, links included.
+    pub fn clear(&self) {
+        self.object.set(0);
+        self.data.set(0);
+        self.kind.set(0);
+        self.rights.set(0);
+        self.depth.set(0);
+        self.flags.set(0);
+        self.previous.set(0);
+        self.next.set(0);
+        self.extra.set(0);
+    }
+
+    /// The object's address (see [`Capability::object`]).
+    #[inline]
+    pub fn object(&self) -> u64 {
+        self.object.get()
+    }
+
+    /// The word whose meaning depends on the kind (see [`Capability::data`]).
+    #[inline]
+    pub fn data(&self) -> u64 {
+        self.data.get()
+    }
+
+    /// Changes [`Slot::data`].
+    pub fn set_data(&self, data: u64) {
+        self.data.set(data);
+    }
+
+    /// See [`Capability::extra`].
+    pub fn extra(&self) -> u32 {
+        self.extra.get()
+    }
+
+    /// Changes [`Slot::extra`].
+    pub fn set_extra(&self, extra: u32) {
+        self.extra.set(extra);
+    }
+
+    /// The rights.
+    #[inline]
+    pub fn rights(&self) -> Rights {
+        self.rights.get()
+    }
+
+    /// The flags.
+    #[inline]
+    pub fn flags(&self) -> Flags {
+        Flags::from_bits_retain(self.flags.get())
+    }
+
+    /// From now on the object is being destroyed: nobody finds it any more.
+    pub fn mark_dying(&self) {
+        self.set(Capability { flags: self.flags() | Flags::DYING, ..self.get() });
+    }
+
+    /// Levels above it in the tree.
+    pub fn depth(&self) -> u8 {
+        self.depth.get()
+    }
+
+    /// Changes [`Slot::depth`]; only the tree does.
+    pub(crate) fn set_depth(&self, depth: u8) {
+        self.depth.set(depth);
+    }
+
+    /// The neighbour before it in the tree's preorder list.
+    pub fn previous(&self) -> Option<SlotRef> {
+        decode(self.previous.get())
+    }
+
+    /// The neighbour after it.
+    pub fn next(&self) -> Option<SlotRef> {
+        decode(self.next.get())
+    }
+
+    /// Changes [`Slot::previous`]; only the tree does.
+    pub(crate) fn set_previous(&self, slot: Option<SlotRef>) {
+        self.previous.set(encode(slot));
+    }
+
+    /// Changes [`Slot::next`]; only the tree does.
+    pub(crate) fn set_next(&self, slot: Option<SlotRef>) {
+        self.next.set(encode(slot));
+    }
+}
+
+fn encode(slot: Option<SlotRef>) -> u32 {
+    slot.map_or(0, |slot| (slot.physical() >> 5) as u32)
+}
+
+fn decode(link: u32) -> Option<SlotRef> {
+    // SAFETY: links are written by `encode` only, and the tree unlinks a slot before its memory goes.
+    (link != 0).then(|| unsafe { Ref::from_address(mem::to_virtual((link as u64) << 5)) })
+}

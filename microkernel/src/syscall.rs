@@ -1,0 +1,177 @@
+//! System calls: decode, act, encode.
+
+use abi::{
+    Error, Kind, Op, Tag,
+    buffer,
+    object::endpoint,
+    tag::Flags,
+};
+
+use crate::{
+    Kernel, invoke,
+    endpoint::{Endpoint, Reply},
+    ipc::{self, Outcome, Payload},
+    object,
+    raw::Ref,
+    slot::SlotRef,
+    thread::{Owed, Sent, ThreadRef, ThreadState},
+    timer,
+    trace::Event,
+    transfer, trap,
+    usermem::Lease,
+};
+
+/// The running thread executed SYSCALL; its registers are in its frame.
+pub fn handle(kernel: &mut Kernel) {
+    let thread = kernel.current;
+    let tag = Tag(thread.frame.rax.get());
+    kernel.trace.record(Event::Call, thread.physical(), tag.0);
+    let result = dispatch(kernel, thread, tag);
+    // A thread that destroyed itself is gone: nobody is told.
+    if kernel.current == thread {
+        match result {
+            Ok(Outcome::Done(words)) => thread.frame.set_message(0, 0, 0, words),
+            Ok(Outcome::Written) => {}
+            Err(error) => thread.frame.set_status(error as u64),
+        }
+    }
+    kernel.reschedule();
+    timer::settle(kernel);
+}
+
+/// Flags an operation knows; anything else is `InvalidTag`.
+const fn known(op: Op) -> Flags {
+    match op {
+        Op::Call => Flags::TIMED.union(Flags::CAP).union(Flags::LEASES),
+        Op::ReplyRecv => Flags::TIMED.union(Flags::PAYLOAD).union(Flags::CAP).union(Flags::VIA),
+        Op::Recv => Flags::TIMED.union(Flags::CAP).union(Flags::VIA),
+        Op::Reply => Flags::PAYLOAD.union(Flags::CAP).union(Flags::VIA),
+        Op::Yield | Op::Nop => Flags::empty(),
+    }
+}
+
+fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome, Error> {
+    let op = tag.op().ok_or(Error::InvalidTag)?;
+    let flags = tag.flags();
+    if !known(op).contains(flags) || tag.extra() > Tag::MAX_EXTRA {
+        return Err(Error::InvalidTag);
+    }
+    let frame = &thread.frame;
+    thread.transfer.set(if flags.contains(Flags::CAP) { frame.r9.get() } else { 0 });
+    let deadline = flags.contains(Flags::TIMED).then(|| frame.r10.get());
+    match op {
+        Op::Call => call(kernel, thread, tag, deadline),
+        Op::Recv => {
+            let endpoint = receive_from(thread)?;
+            if flags.contains(Flags::VIA) {
+                let reply = reply_object(thread)?;
+                ipc::defer(kernel, thread, reply)?;
+            }
+            ipc::check_receive(thread)?;
+            ipc::receive(kernel, thread, endpoint, deadline)
+        }
+        Op::Reply => {
+            let via = decode_reply(thread, tag)?;
+            if let Some(client) = ipc::reply(kernel, thread, tag, via) {
+                kernel.make_ready(client);
+            }
+            Ok(Outcome::Done([0; 4]))
+        }
+        Op::ReplyRecv => {
+            let endpoint = receive_from(thread)?;
+            if flags.contains(Flags::VIA) {
+                ipc::check_receive(thread)?;
+            }
+            let via = decode_reply(thread, tag)?;
+            let client = ipc::reply(kernel, thread, tag, via);
+            // The reply is done; from here on errors are the receive half's.
+            let received = ipc::receive(kernel, thread, endpoint, deadline);
+            match client {
+                Some(client) if thread.state.get() != ThreadState::Ready => kernel.hand_over(client),
+                Some(client) => kernel.make_ready(client),
+                None => {}
+            }
+            received
+        }
+        Op::Yield => {
+            frame.set_status(0);
+            kernel.rotate();
+            Ok(Outcome::Written)
+        }
+        Op::Nop => Ok(Outcome::Done([0; 4])),
+    }
+}
+
+fn call(kernel: &mut Kernel, thread: ThreadRef, tag: Tag, deadline: Option<u64>) -> Result<Outcome, Error> {
+    let index = thread.frame.rdi.get();
+    if index == 0 {
+        return invoke::caller(kernel, thread, tag.label());
+    }
+    let slot = thread.slot(index)?;
+    if slot.kind() != Kind::Endpoint {
+        return invoke::object(kernel, thread, slot, tag.label());
+    }
+    let endpoint: Ref<Endpoint> = object::named(slot, endpoint::CALL)?;
+    check_transfer(thread, Some(slot))?;
+    record_leases(thread, tag)?;
+    ipc::call(kernel, thread, endpoint, slot.data(), deadline)
+}
+
+/// The endpoint named by RDI, to receive from.
+fn receive_from(thread: ThreadRef) -> Result<Ref<Endpoint>, Error> {
+    object::named(thread.slot(thread.frame.rdi.get())?, endpoint::RECV)
+}
+
+/// The Reply object named by RSI.
+fn reply_object(thread: ThreadRef) -> Result<Ref<Reply>, Error> {
+    object::named(thread.slot(thread.frame.rsi.get())?, 0)
+}
+
+/// Checks everything about a reply and copies its payload: after this it cannot fail.
+fn decode_reply(thread: ThreadRef, tag: Tag) -> Result<Option<Ref<Reply>>, Error> {
+    let flags = tag.flags();
+    let via = if flags.contains(Flags::VIA) { Some(reply_object(thread)?) } else { None };
+    check_transfer(thread, None)?;
+    let target = ipc::answered(thread, via);
+    if matches!(target, Owed::Caller(client) if client.sent.get() == Sent::Fault) {
+        trap::check_answer(thread, tag)?;
+    }
+    if flags.contains(Flags::PAYLOAD) {
+        let payload = Payload { address: thread.frame.rdx.get(), length: thread.frame.r8.get() };
+        ipc::copy_payload(thread, target, payload)?;
+    }
+    Ok(via)
+}
+
+/// A capability to pass must exist, and a call must go through an endpoint capability with GRANT.
+fn check_transfer(thread: ThreadRef, through: Option<SlotRef>) -> Result<(), Error> {
+    let offer = abi::tag::Transfer::from_bits(thread.transfer.get());
+    if offer.pass == 0 {
+        return Ok(());
+    }
+    if !transfer::passable(thread.slot(offer.pass as u64)?) {
+        return Err(Error::NoCapability);
+    }
+    match through {
+        Some(slot) if slot.rights() & endpoint::GRANT == 0 => Err(Error::MissingRight),
+        _ => Ok(()),
+    }
+}
+
+/// Notes what a call lends. The descriptors are copied before they are checked.
+fn record_leases(thread: ThreadRef, tag: Tag) -> Result<(), Error> {
+    let frame = &thread.frame;
+    let first = Lease::checked(frame.rdx.get(), frame.r8.get())?;
+    let mut count = 1;
+    if tag.flags().contains(Flags::LEASES) {
+        for index in 1..4 {
+            let word = buffer::lease(index) / 8;
+            let lease = Lease::checked(thread.word(word), thread.word(word + 1))?;
+            thread.leases[index].set(lease);
+        }
+        count = 4;
+    }
+    thread.leases[0].set(first);
+    thread.lease_count.set(count);
+    Ok(())
+}

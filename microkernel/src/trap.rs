@@ -1,0 +1,117 @@
+//! Traps: a fault is a message to the thread's fault endpoint, an interrupt one to the endpoint it is bound to.
+
+use abi::{
+    Tag, USER_END,
+    fault::{self, Registers},
+    tag::Flags,
+};
+
+use crate::{
+    Kernel, arch,
+    ipc,
+    irq::{self, FIRST_VECTOR},
+    log, object,
+    thread::{Sent, ThreadRef, ThreadState},
+    timer,
+    trace::Event,
+};
+
+/// Vector of the local APIC's timer.
+pub const TIMER_VECTOR: u8 = 240;
+/// Vector of interrupts that were gone before they could be delivered (SDM 3A 11.9).
+pub const SPURIOUS_VECTOR: u8 = 255;
+
+/// The running thread trapped, or an interrupt arrived while it (or nobody) ran.
+pub fn handle(kernel: &mut Kernel, vector: u8) {
+    match vector {
+        0..32 => exception(kernel, vector),
+        TIMER_VECTOR => {
+            arch::apic::end_of_interrupt();
+            timer::fired(kernel);
+        }
+        SPURIOUS_VECTOR => {}
+        _ => interrupt(kernel, vector),
+    }
+    kernel.reschedule();
+    timer::settle(kernel);
+}
+
+fn interrupt(kernel: &mut Kernel, vector: u8) {
+    kernel.trace.record(Event::Interrupt, vector as u64, 0);
+    arch::apic::end_of_interrupt();
+    debug_assert!(vector >= FIRST_VECTOR);
+    if let Some(irq) = kernel.vectors.get(vector) {
+        irq::fire(kernel, irq);
+    }
+}
+
+fn exception(kernel: &mut Kernel, vector: u8) {
+    let thread = kernel.current;
+    kernel.trace.record(Event::Trap, thread.physical(), vector as u64);
+    thread.fault_address.set(if vector as u64 == fault::PAGE_FAULT { arch::cpu::fault_address() } else { 0 });
+    thread.sent.set(Sent::Fault);
+    thread.lease_count.set(0);
+    thread.transfer.set(0);
+    let slot = thread.fault_slot();
+    match object::named(slot, abi::object::endpoint::CALL) {
+        Ok(endpoint) => {
+            thread.badge.set(slot.data());
+            // A fault has no deadline, so it cannot fail.
+            let _ = ipc::send(kernel, thread, endpoint, None);
+        }
+        Err(_) => {
+            stop(thread);
+            log!(
+                "thread {:#x} stopped: exception {vector}, error {:#x}, address {:#x}, rip {:#x}, and no fault endpoint",
+                thread.physical(),
+                thread.frame.error.get(),
+                thread.fault_address.get(),
+                thread.frame.rip.get()
+            );
+        }
+    }
+}
+
+fn stop(thread: ThreadRef) {
+    thread.state.set(ThreadState::Inactive);
+    thread.stopped_by.set(thread.frame.vector.get() & 0xff | 1 << 8);
+}
+
+/// Writes the message about a thread's fault.
+pub fn deliver(sender: ThreadRef, server: ThreadRef) {
+    let frame = &sender.frame;
+    let registers = frame.registers().to_words();
+    for (index, &word) in registers[2..].iter().enumerate() {
+        server.set_word(4 + index, word);
+    }
+    let low = (fault::EXTRA as u64) << 8 | Flags::FAULT.bits() as u64;
+    let cause = frame.vector.get() & 0xff | frame.error.get() << 32;
+    let words = [cause, sender.fault_address.get(), registers[0], registers[1]];
+    server.frame.set_message(low, sender.badge.get(), 0, words);
+}
+
+/// Whether a reply to a fault can be carried out.
+pub fn check_answer(server: ThreadRef, tag: Tag) -> Result<(), abi::Error> {
+    let [_, _, rip, _] = server.frame.words();
+    if tag.extra() == fault::EXTRA && rip >= USER_END { Err(abi::Error::InvalidAddress) } else { Ok(()) }
+}
+
+/// Resumes or stops a thread whose fault was answered; Some if it is Ready now.
+pub fn answer(client: ThreadRef, server: ThreadRef, tag: Tag) -> Option<ThreadRef> {
+    if tag.label() != fault::RESUME {
+        stop(client);
+        return None;
+    }
+    if tag.extra() == fault::EXTRA {
+        let [_, _, rip, rsp] = server.frame.words();
+        let mut words = [0; Registers::WORDS];
+        (words[0], words[1]) = (rip, rsp);
+        for (index, word) in words[2..].iter_mut().enumerate() {
+            *word = server.word(4 + index);
+        }
+        // `check_answer` saw the same RIP.
+        let _ = client.frame.set_registers(&Registers::from_words(words));
+    }
+    client.state.set(ThreadState::Ready);
+    Some(client)
+}

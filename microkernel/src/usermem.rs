@@ -1,0 +1,110 @@
+//! Checked access to user memory: leases, and copies between spaces through the physical map.
+//!
+//! The kernel never touches a user address: it looks it up in the page tables of its space at each copy, page by page,
+//! and takes no page fault. Nothing is remembered, so unmapping and revoking take effect at once.
+
+use abi::{Error, USER_END, object::reply, tag::LeaseBits};
+
+use crate::{arch, mem, thread::ThreadRef, thread::ThreadState};
+
+/// Memory a caller lends for as long as its call lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// First byte, in the caller's space.
+    pub base: u64,
+    /// Length and rights ([`LeaseBits`]).
+    pub bits: u64,
+}
+
+/// Which way the bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The server reads the lease.
+    FromLender,
+    /// The server writes the lease.
+    ToLender,
+}
+
+impl Direction {
+    /// From the operation's label.
+    pub fn from_label(label: u32) -> Self {
+        if label == reply::LEASE_READ { Self::FromLender } else { Self::ToLender }
+    }
+}
+
+impl Lease {
+    /// Nothing lent.
+    pub const NONE: Self = Self { base: 0, bits: 0 };
+
+    /// A lease as a caller described it, if it lies in user addresses.
+    pub fn checked(base: u64, bits: u64) -> Result<Self, Error> {
+        match base.checked_add(LeaseBits::from_bits_retain(bits).len()) {
+            Some(end) if end <= USER_END => Ok(Self { base, bits }),
+            _ => Err(Error::InvalidAddress),
+        }
+    }
+
+    /// Address of `offset` in lease `index` of a caller, if the lease allows `length` bytes in that direction there.
+    pub fn of(
+        client: ThreadRef,
+        index: u64,
+        direction: Direction,
+        offset: u64,
+        length: u64,
+    ) -> Result<u64, Error> {
+        debug_assert!(matches!(client.state.get(), ThreadState::AwaitingReply { .. }));
+        if index >= client.lease_count.get() as u64 {
+            return Err(Error::LeaseBounds);
+        }
+        let lease = client.leases[index as usize].get();
+        let bits = LeaseBits::from_bits_retain(lease.bits);
+        let right = match direction {
+            Direction::FromLender => LeaseBits::READ,
+            Direction::ToLender => LeaseBits::WRITE,
+        };
+        let inside = offset.checked_add(length).is_some_and(|end| end <= bits.len());
+        if bits.contains(right) && inside { Ok(lease.base + offset) } else { Err(Error::LeaseBounds) }
+    }
+}
+
+/// One of the two spaces of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where the bytes come from.
+    From,
+    /// Where they go.
+    To,
+}
+
+impl Side {
+    /// The error for a page missing on this side, if the lender is on side `lender`.
+    pub fn error(self, lender: Side) -> Error {
+        if self == lender { Error::LeaseFault } else { Error::BadBuffer }
+    }
+}
+
+/// How far a copy came.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// Bytes moved.
+    pub moved: u64,
+    /// Whether that is all, or which side's page is missing.
+    pub result: Result<(), Side>,
+}
+
+/// Copies `length` bytes between two spaces, given by their page-table roots.
+pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
+    let mut moved = 0;
+    while moved < length {
+        let stop = |side| Copied { moved, result: Err(side) };
+        let (from, to) = (from + moved, to + moved);
+        let Some(source) = arch::paging::translate(from_root, from, false) else { return stop(Side::From) };
+        let Some(target) = arch::paging::translate(to_root, to, true) else { return stop(Side::To) };
+        let chunk = (length - moved).min(source.left).min(target.left);
+        // SAFETY: both pieces lie inside one page each that user programs may read and write; they are memory, not
+        // device registers (`translate`), so they are in the physical map. User memory is never borrowed in Rust.
+        unsafe { arch::cpu::copy(mem::to_virtual(source.physical), mem::to_virtual(target.physical), chunk) };
+        moved += chunk;
+    }
+    Copied { moved, result: Ok(()) }
+}
