@@ -33,7 +33,10 @@ static IDLE: Idle = Idle(Thread::new());
 static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(Ref::from_static(&IDLE.0))));
 
 /// The kernel's state.
-#[expect(clippy::mut_from_ref, reason = "one entry, one borrow: see the safety comment")]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "one entry, one borrow: see the safety comment"
+)]
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: called once by each entry (`entry.rs`), at boot before the first exit, and by a panic, which does not
     // return to the holder. Entries do not nest: interrupts are off.
@@ -55,12 +58,18 @@ struct Free(Vec<Range, RANGES>);
 
 impl Free {
     fn new(info: &BootInfo) -> Self {
-        let usable = info.memory.iter().filter(|range| range.kind == MemoryKind::Usable);
+        let usable = info
+            .memory
+            .iter()
+            .filter(|range| range.kind == MemoryKind::Usable);
         let ranges = usable.filter_map(|range| {
             let end = (range.start + range.size).min(mem::PHYSICAL_END);
             // Page 0 is nobody's: address 0 means "none" in a slot.
             let start = range.start.max(PAGE);
-            (start < end).then(|| Range { start, size: end - start })
+            (start < end).then(|| Range {
+                start,
+                size: end - start,
+            })
         });
         Self(ranges.take(RANGES).collect())
     }
@@ -73,10 +82,16 @@ impl Free {
             if start + size > end {
                 continue;
             }
-            self.0[index] = Range { start: start + size, size: end - start - size };
+            self.0[index] = Range {
+                start: start + size,
+                size: end - start - size,
+            };
             // What lies before it is free still, if there is room to say so.
             if start > range.start {
-                let _ = self.0.push(Range { start: range.start, size: start - range.start });
+                let _ = self.0.push(Range {
+                    start: range.start,
+                    size: start - range.start,
+                });
             }
             // SAFETY: free memory inside the physical map.
             unsafe { core::ptr::write_bytes(mem::to_virtual(start) as *mut u8, 0, size as usize) };
@@ -103,18 +118,34 @@ pub fn start_root(kernel: &mut Kernel, info: &BootInfo) -> Result<(), Refusal> {
     let mut free = Free::new(info);
     let space = make_space(kernel, &mut free)?;
     let map = |address, physical, write, execute| {
-        space::map_boot(space, address, physical, write, execute).map_err(|_| "root does not fit its page tables")
+        space::map_boot(space, address, physical, write, execute)
+            .map_err(|_| "root does not fit its page tables")
     };
     for segment in &info.root.segments {
         for offset in (0..segment.size).step_by(PAGE as usize) {
-            map(segment.address + offset, segment.physical + offset, segment.write, segment.execute)?;
+            map(
+                segment.address + offset,
+                segment.physical + offset,
+                segment.write,
+                segment.execute,
+            )?;
         }
     }
     for offset in (0..info.archive.size).step_by(PAGE as usize) {
-        map(root::ARCHIVE + offset, info.archive.start + offset, false, false)?;
+        map(
+            root::ARCHIVE + offset,
+            info.archive.start + offset,
+            false,
+            false,
+        )?;
     }
     for page in 1..=root::STACK_PAGES {
-        map(root::THREAD_AREA + AREA - page * PAGE, free.take(PAGE)?, true, false)?;
+        map(
+            root::THREAD_AREA + AREA - page * PAGE,
+            free.take(PAGE)?,
+            true,
+            false,
+        )?;
     }
     let page = free.take(PAGE)?;
     map(root::INFO, page, false, false)?;
@@ -140,8 +171,15 @@ fn make_thread(kernel: &Kernel, free: &mut Free, entry: u64) -> Result<ThreadRef
     let address = mem::to_virtual(free.take(thread::SIZE)?);
     // SAFETY: fresh memory of the right size and alignment.
     let thread = unsafe { Ref::create(address, Thread::new()) };
-    let registers = Registers { rip: entry, rsp: root::THREAD_AREA + AREA, ..Registers::default() };
-    thread.frame.set_registers(&registers).map_err(|_| "root's entry is not a user address")?;
+    let registers = Registers {
+        rip: entry,
+        rsp: root::THREAD_AREA + AREA,
+        ..Registers::default()
+    };
+    thread
+        .frame
+        .set_registers(&registers)
+        .map_err(|_| "root's entry is not a user address")?;
     for priority in [&thread.priority, &thread.base, &thread.ceiling] {
         priority.set(255);
     }
@@ -150,7 +188,8 @@ fn make_thread(kernel: &Kernel, free: &mut Free, entry: u64) -> Result<ThreadRef
 }
 
 fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Refusal> {
-    space::map_buffer(space, thread, root::THREAD_AREA).map_err(|_| "root's message buffer cannot be mapped")?;
+    space::map_buffer(space, thread, root::THREAD_AREA)
+        .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
     thread.table.set(table);
     thread.table_slots.set(1 << root::TABLE_BITS);
@@ -165,7 +204,14 @@ fn fill_table(free: &Free, table: u64, thread: ThreadRef, space: Ref<Space>) -> 
         // SAFETY: a slot of the fresh table.
         let slot: SlotRef = unsafe { Ref::from_address(table + index as u64 * crate::slot::SIZE) };
         let rights = captable::all_rights(kind);
-        slot.set(Capability { object, data: 0, kind, rights, flags: Flags::ORIGINAL, extra });
+        slot.set(Capability {
+            object,
+            data: 0,
+            kind,
+            rights,
+            flags: Flags::ORIGINAL,
+            extra,
+        });
         if let Some(last) = last {
             tree::insert_root(last, slot);
         }
@@ -179,14 +225,24 @@ fn fill_table(free: &Free, table: u64, thread: ThreadRef, space: Ref<Space>) -> 
     let mut untyped = Vec::new();
     free.cut(|start, bits| {
         if untyped.push(bits).is_ok() {
-            put(root::FIRST_UNTYPED + untyped.len() as u32 - 1, Kind::Untyped, start, bits as u32);
+            put(
+                root::FIRST_UNTYPED + untyped.len() as u32 - 1,
+                Kind::Untyped,
+                start,
+                bits as u32,
+            );
         }
     });
     const { assert!(untyped_right::ALL == 7) };
     untyped
 }
 
-fn write_info(kernel: &Kernel, info: &BootInfo, page: u64, untyped: Vec<u8, 128>) -> Result<(), Refusal> {
+fn write_info(
+    kernel: &Kernel,
+    info: &BootInfo,
+    page: u64,
+    untyped: Vec<u8, 128>,
+) -> Result<(), Refusal> {
     let root_info = RootInfo {
         command_line: info.command_line,
         archive_size: info.archive.size,
@@ -195,21 +251,38 @@ fn write_info(kernel: &Kernel, info: &BootInfo, page: u64, untyped: Vec<u8, 128>
         tsc_hz: kernel.tsc_hz,
     };
     // SAFETY: a fresh page that only the kernel sees yet.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(mem::to_virtual(page) as *mut u8, PAGE as usize) };
-    postcard::to_slice(&root_info, bytes).map_err(|_| "the command line is too long (about 3,000 bytes fit)")?;
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(mem::to_virtual(page) as *mut u8, PAGE as usize) };
+    postcard::to_slice(&root_info, bytes)
+        .map_err(|_| "the command line is too long (about 3,000 bytes fit)")?;
     Ok(())
 }
 
 /// Ranges no device frame may name: every range of memory, and the interrupt controllers.
 pub fn protected(info: &BootInfo) -> Vec<(u64, u64), 96> {
-    let memory = info.memory.iter().filter(|range| range.kind != MemoryKind::Reserved).map(|r| (r.start, r.size));
-    let controllers = info.acpi.io_apics.iter().map(|controller| (controller.address, PAGE));
-    memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]).collect()
+    let memory = info
+        .memory
+        .iter()
+        .filter(|range| range.kind != MemoryKind::Reserved)
+        .map(|r| (r.start, r.size));
+    let controllers = info
+        .acpi
+        .io_apics
+        .iter()
+        .map(|controller| (controller.address, PAGE));
+    memory
+        .chain(controllers)
+        .chain([(info.acpi.local_apic, PAGE)])
+        .collect()
 }
 
 /// Logs what the machine has.
 pub fn greet(kernel: &Kernel, info: &BootInfo) {
-    let usable = info.memory.iter().filter(|range| range.kind == MemoryKind::Usable).map(|range| range.size);
+    let usable = info
+        .memory
+        .iter()
+        .filter(|range| range.kind == MemoryKind::Usable)
+        .map(|range| range.size);
     log!(
         "Postern {}: {} MiB free, TSC {} MHz, {} IO-APIC(s)",
         env!("CARGO_PKG_VERSION"),

@@ -22,7 +22,11 @@ const _: () = assert!(size_of::<Endpoint>() == SIZE as usize);
 impl Endpoint {
     /// Nobody here.
     pub const fn new() -> Self {
-        Self { senders: Queue::new(), receivers: Queue::new(), pending: Queue::new() }
+        Self {
+            senders: Queue::new(),
+            receivers: Queue::new(),
+            pending: Queue::new(),
+        }
     }
 }
 
@@ -42,7 +46,9 @@ pub struct Reply {
 impl Reply {
     /// Nobody parked.
     pub const fn new() -> Self {
-        Self { caller: Cell::new(None) }
+        Self {
+            caller: Cell::new(None),
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 use abi::{
     Error, Kind, Rights,
     fault::Registers,
-    object::{captable as table_op, endpoint as endpoint_right, frame, ioports, irq as irq_op, reply as reply_op},
+    object::{
+        captable as table_op, endpoint as endpoint_right, frame, ioports, irq as irq_op,
+        reply as reply_op,
+    },
     object::{space as space_op, system, thread as thread_op, untyped as untyped_op},
 };
 
@@ -54,7 +57,9 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
 
 /// Invokes the current caller (index 0), as if it were a Reply object.
 pub fn caller(_kernel: &mut Kernel, thread: ThreadRef, label: u32) -> Answer {
-    let Owed::Caller(client) = thread.owed.get() else { return Err(Error::NoCaller) };
+    let Owed::Caller(client) = thread.owed.get() else {
+        return Err(Error::NoCaller);
+    };
     lease(thread, client, label)
 }
 
@@ -75,12 +80,22 @@ fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {
             let lent = Lease::of(client, index, direction, offset, length)?;
             let (own_root, lender_root) = (thread.cr3.get(), client.cr3.get());
             let (copied, lender) = match direction {
-                Direction::FromLender => (usermem::copy(lender_root, lent, own_root, own, length), Side::From),
-                Direction::ToLender => (usermem::copy(own_root, own, lender_root, lent, length), Side::To),
+                Direction::FromLender => (
+                    usermem::copy(lender_root, lent, own_root, own, length),
+                    Side::From,
+                ),
+                Direction::ToLender => (
+                    usermem::copy(own_root, own, lender_root, lent, length),
+                    Side::To,
+                ),
             };
             // The count of bytes moved comes back even with an error.
-            let status = copied.result.map_or_else(|side| side.error(lender) as u64, |()| 0);
-            thread.frame.set_message(status, 0, 0, [copied.moved, 0, 0, 0]);
+            let status = copied
+                .result
+                .map_or_else(|side| side.error(lender) as u64, |()| 0);
+            thread
+                .frame
+                .set_message(status, 0, 0, [copied.moved, 0, 0, 0]);
             Ok(Outcome::Written)
         }
         reply_op::LEASE_INFO => {
@@ -111,7 +126,11 @@ fn on_untyped(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
 }
 
 fn on_captable(kernel: &mut Kernel, thread: ThreadRef, table: SlotRef, label: u32) -> Answer {
-    let right = if label == table_op::IDENTIFY { table_op::INSPECT } else { table_op::WRITE };
+    let right = if label == table_op::IDENTIFY {
+        table_op::INSPECT
+    } else {
+        table_op::WRITE
+    };
     check(table, Kind::CapTable, right)?;
     let [index, source, rights, word] = thread.frame.words();
     let slot = captable::slot_at(table, index)?;
@@ -130,7 +149,11 @@ fn on_captable(kernel: &mut Kernel, thread: ThreadRef, table: SlotRef, label: u3
         table_op::DELETE => lifetime::delete(kernel, slot, &mut Budget::new())?,
         table_op::REVOKE => lifetime::revoke(kernel, slot, &mut Budget::new())?,
         table_op::IDENTIFY => {
-            let own = if source == 0 { None } else { Some(thread.slot(source)?) };
+            let own = if source == 0 {
+                None
+            } else {
+                Some(thread.slot(source)?)
+            };
             if let Some(own) = own {
                 check(own, Kind::Endpoint, endpoint_right::RECV)?;
             }
@@ -184,18 +207,30 @@ fn on_thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
                 return Err(Error::BadState);
             }
             let registers = core::array::from_fn(|index| thread.word(4 + index));
-            target.frame.set_registers(&Registers::from_words(registers))?;
+            target
+                .frame
+                .set_registers(&Registers::from_words(registers))?;
         }
         thread_op::INFO => {
             let state = target.state_number() as u64;
-            return Ok(Outcome::Done([state, target.paid.get(), target.stopped_by.get(), 0]));
+            return Ok(Outcome::Done([
+                state,
+                target.paid.get(),
+                target.stopped_by.get(),
+                0,
+            ]));
         }
         _ => return Err(Error::InvalidOperation),
     }
     DONE
 }
 
-fn configure(kernel: &mut Kernel, thread: ThreadRef, target: ThreadRef, words: [u64; 4]) -> Result<(), Error> {
+fn configure(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    target: ThreadRef,
+    words: [u64; 4],
+) -> Result<(), Error> {
     let [table, space, fault, buffer] = words;
     if target.state.get() != ThreadState::Inactive {
         return Err(Error::BadState);
@@ -204,7 +239,11 @@ fn configure(kernel: &mut Kernel, thread: ThreadRef, target: ThreadRef, words: [
     check(table, Kind::CapTable, 0)?;
     let space_slot = thread.slot(space)?;
     let space: Ref<Space> = named(space_slot, space_op::MAP_RIGHT)?;
-    let fault = if fault == 0 { None } else { Some(thread.slot(fault)?) };
+    let fault = if fault == 0 {
+        None
+    } else {
+        Some(thread.slot(fault)?)
+    };
     if let Some(fault) = fault {
         check(fault, Kind::Endpoint, endpoint_right::CALL)?;
         tree::check_depth(fault)?;
@@ -230,7 +269,14 @@ fn on_space(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -
     let target: Ref<Space> = named(slot, space_op::MAP_RIGHT)?;
     let [frame, address, rights, _] = thread.frame.words();
     match label {
-        space_op::MAP => space::map(kernel, target, thread.slot(frame)?, address, rights as Rights, rights >> 8)?,
+        space_op::MAP => space::map(
+            kernel,
+            target,
+            thread.slot(frame)?,
+            address,
+            rights as Rights,
+            rights >> 8,
+        )?,
         space_op::UNMAP => {
             let frame = thread.slot(frame)?;
             check(frame, Kind::Frame, 0)?;
@@ -247,7 +293,11 @@ fn on_space(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -
 
 fn on_frame(slot: SlotRef, label: u32) -> Answer {
     check(slot, Kind::Frame, frame::ADDRESS)?;
-    if label == frame::PHYSICAL { value(slot.object()) } else { Err(Error::InvalidOperation) }
+    if label == frame::PHYSICAL {
+        value(slot.object())
+    } else {
+        Err(Error::InvalidOperation)
+    }
 }
 
 fn on_irq(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
@@ -295,10 +345,19 @@ fn on_ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
         ioports::IN => return value(arch::port::read(port, width)),
         ioports::OUT => arch::port::write(port, width, argument),
         ioports::IN_BLOCK | ioports::OUT_BLOCK => {
-            if argument.checked_mul(width).is_none_or(|bytes| bytes > ioports::BLOCK as u64) {
+            if argument
+                .checked_mul(width)
+                .is_none_or(|bytes| bytes > ioports::BLOCK as u64)
+            {
                 return Err(Error::InvalidArgument);
             }
-            arch::port::block(port, width, argument, thread.block_address(), label == ioports::IN_BLOCK);
+            arch::port::block(
+                port,
+                width,
+                argument,
+                thread.block_address(),
+                label == ioports::IN_BLOCK,
+            );
         }
         _ => return Err(Error::InvalidOperation),
     }
@@ -325,7 +384,8 @@ fn on_system(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
             make(slot, thread.slot(third)?, cap)?;
         }
         system::LOG => {
-            let (count, position) = log::read(first, |index, word| thread.set_word(4 + index, word));
+            let (count, position) =
+                log::read(first, |index, word| thread.set_word(4 + index, word));
             return Ok(Outcome::Done([count, position, 0, 0]));
         }
         system::LOG_WRITE => {
@@ -336,7 +396,14 @@ fn on_system(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
             log::append(length, |index| thread.word(4 + index));
         }
         system::LOG_QUIET => log::set_quiet(),
-        system::INFO => return Ok(Outcome::Done([kernel.tsc_hz, kernel.boot_time, kernel.idle.paid.get(), 0])),
+        system::INFO => {
+            return Ok(Outcome::Done([
+                kernel.tsc_hz,
+                kernel.boot_time,
+                kernel.idle.paid.get(),
+                0,
+            ]));
+        }
         _ => return Err(Error::InvalidOperation),
     }
     DONE
@@ -357,7 +424,8 @@ fn device_frame(system: SlotRef, slot: SlotRef, physical: u64, bits: u64) -> Res
         return Err(Error::InvalidArgument);
     }
     let size = 1u64 << bits;
-    if !physical.is_multiple_of(size) || physical.checked_add(size).is_none_or(|end| end > 1 << 52) {
+    if !physical.is_multiple_of(size) || physical.checked_add(size).is_none_or(|end| end > 1 << 52)
+    {
         return Err(Error::InvalidAddress);
     }
     if arch::is_protected(physical, size) {
@@ -366,5 +434,16 @@ fn device_frame(system: SlotRef, slot: SlotRef, physical: u64, bits: u64) -> Res
     let mut flags = Flags::DEVICE;
     flags.set(Flags::LARGE, bits == 21);
     let rights = captable::DEVICE_FRAME;
-    make(system, slot, Capability { object: physical, data: 0, kind: Kind::Frame, rights, flags, extra: 0 })
+    make(
+        system,
+        slot,
+        Capability {
+            object: physical,
+            data: 0,
+            kind: Kind::Frame,
+            rights,
+            flags,
+            extra: 0,
+        },
+    )
 }

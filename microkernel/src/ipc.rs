@@ -8,8 +8,7 @@ use crate::{
     irq,
     raw::Ref,
     thread::{Holder, Owed, Sent, ThreadRef, ThreadState},
-    transfer,
-    trap,
+    transfer, trap,
     usermem::{self, Lease},
 };
 
@@ -69,7 +68,9 @@ pub fn send(
 
 /// Delivers a sender's message to a server, which owes the reply from now on.
 fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
-    sender.state.set(ThreadState::AwaitingReply { from: Holder::Thread(server) });
+    sender.state.set(ThreadState::AwaitingReply {
+        from: Holder::Thread(server),
+    });
     server.owed.set(Owed::Caller(sender));
     match sender.sent.get() {
         Sent::Call => {
@@ -85,7 +86,12 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
                 low |= Flags::CAP_ARRIVED.bits() as u64;
             }
             let label = tag.0 & !0xffff_ffff;
-            server.frame.set_message(label | low, sender.badge.get(), sender.leases[0].get().bits, sender.frame.words());
+            server.frame.set_message(
+                label | low,
+                sender.badge.get(),
+                sender.leases[0].get().bits,
+                sender.frame.words(),
+            );
         }
         Sent::Fault => trap::deliver(sender, server),
     }
@@ -148,18 +154,31 @@ pub struct Payload {
 
 /// Copies a reply's payload; no reply has happened yet, and if this fails none will.
 pub fn copy_payload(server: ThreadRef, target: Owed, payload: Payload) -> Result<(), Error> {
-    let Owed::Caller(client) = target else { return Ok(()) };
+    let Owed::Caller(client) = target else {
+        return Ok(());
+    };
     if payload.length > abi::COPY_LIMIT {
         return Err(Error::InvalidArgument);
     }
     let lease = Lease::of(client, 0, usermem::Direction::ToLender, 0, payload.length)?;
-    let copied = usermem::copy(server.cr3.get(), payload.address, client.cr3.get(), lease, payload.length);
+    let copied = usermem::copy(
+        server.cr3.get(),
+        payload.address,
+        client.cr3.get(),
+        lease,
+        payload.length,
+    );
     copied.result.map_err(|side| side.error(usermem::Side::To))
 }
 
 /// Answers. `tag`, words and transfer are the server's; the target is what [`answered`] said. Returns the caller that
 /// became Ready, which the kernel does not run yet.
-pub fn reply(kernel: &mut Kernel, server: ThreadRef, tag: Tag, via: Option<Ref<Reply>>) -> Option<ThreadRef> {
+pub fn reply(
+    kernel: &mut Kernel,
+    server: ThreadRef,
+    tag: Tag,
+    via: Option<Ref<Reply>>,
+) -> Option<ThreadRef> {
     let client = match answered(server, via) {
         Owed::Nothing => return None,
         Owed::Irq(irq) => {
@@ -181,7 +200,9 @@ pub fn reply(kernel: &mut Kernel, server: ThreadRef, tag: Tag, via: Option<Ref<R
     if server.transfer.get() != 0 && transfer::pass(kernel, server, client) {
         low |= Flags::CAP_ARRIVED.bits() as u64;
     }
-    client.frame.set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame.words());
+    client
+        .frame
+        .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame.words());
     client.state.set(ThreadState::Ready);
     Some(client)
 }
@@ -190,7 +211,9 @@ pub fn reply(kernel: &mut Kernel, server: ThreadRef, tag: Tag, via: Option<Ref<R
 pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     check_defer(server, reply)?;
     if let Owed::Caller(client) = server.owed.replace(Owed::Nothing) {
-        client.state.set(ThreadState::AwaitingReply { from: Holder::Reply(reply) });
+        client.state.set(ThreadState::AwaitingReply {
+            from: Holder::Reply(reply),
+        });
         reply.caller.set(Some(client));
         kernel.set_priority(server, server.base.get());
     }
@@ -210,11 +233,15 @@ pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
 /// Nobody owes `client` an answer any more.
 fn release(kernel: &mut Kernel, client: ThreadRef) {
     match client.state.get() {
-        ThreadState::AwaitingReply { from: Holder::Thread(server) } => {
+        ThreadState::AwaitingReply {
+            from: Holder::Thread(server),
+        } => {
             server.owed.set(Owed::Nothing);
             kernel.set_priority(server, server.base.get());
         }
-        ThreadState::AwaitingReply { from: Holder::Reply(reply) } => reply.caller.set(None),
+        ThreadState::AwaitingReply {
+            from: Holder::Reply(reply),
+        } => reply.caller.set(None),
         _ => {}
     }
 }
@@ -247,7 +274,11 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
             return;
         }
     } else {
-        let delivered = if delivered { Flags::DELIVERED.bits() as u64 } else { 0 };
+        let delivered = if delivered {
+            Flags::DELIVERED.bits() as u64
+        } else {
+            0
+        };
         thread.frame.set_status(error as u64 | delivered);
     }
     thread.state.set(ThreadState::Ready);

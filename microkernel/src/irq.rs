@@ -133,7 +133,9 @@ pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) {
 
 /// Delivers an Idle interrupt to a waiting receiver, or queues it.
 fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
-    let Some(endpoint) = irq.endpoint() else { return };
+    let Some(endpoint) = irq.endpoint() else {
+        return;
+    };
     match endpoint.receivers.first() {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
@@ -184,7 +186,6 @@ pub fn bind(irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
     irq.set_masked(false);
     Ok(())
 }
-
 
 /// The endpoint went away (or is about to): unbound and masked.
 pub fn unbound(irq: Ref<Irq>) {
@@ -259,7 +260,11 @@ impl Vectors {
     }
 
     fn allocate(&mut self, irq: Ref<Irq>) -> Result<u8, Error> {
-        let index = self.0.iter().position(Option::is_none).ok_or(Error::OutOfIds)?;
+        let index = self
+            .0
+            .iter()
+            .position(Option::is_none)
+            .ok_or(Error::OutOfIds)?;
         self.0[index] = Some(irq);
         Ok(FIRST_VECTOR + index as u8)
     }
@@ -269,7 +274,10 @@ impl Vectors {
     }
 
     fn line_taken(&self, wanted: u32) -> bool {
-        self.0.iter().flatten().any(|irq| matches!(irq.source.get(), Source::Line { gsi, .. } if gsi == wanted))
+        self.0
+            .iter()
+            .flatten()
+            .any(|irq| matches!(irq.source.get(), Source::Line { gsi, .. } if gsi == wanted))
     }
 }
 

@@ -137,9 +137,12 @@ impl Kernel {
     fn switch_to(&mut self, next: ThreadRef) {
         let now = arch::cpu::now();
         let previous = self.current;
-        previous.paid.set(previous.paid.get() + (now - self.charged_from));
+        previous
+            .paid
+            .set(previous.paid.get() + (now - self.charged_from));
         self.charged_from = now;
-        self.trace.record(Event::Switch, next.physical(), next.frame.rip.get());
+        self.trace
+            .record(Event::Switch, next.physical(), next.frame.rip.get());
         self.current = next;
         arch::set_current(next);
         if next != self.idle {

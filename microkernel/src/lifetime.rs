@@ -29,7 +29,10 @@ pub struct Budget {
 impl Budget {
     /// What one entry may do: 32 capabilities destroyed, 1,024 empty slots passed.
     pub const fn new() -> Self {
-        Self { capabilities: 32, empty_slots: 1024 }
+        Self {
+            capabilities: 32,
+            empty_slots: 1024,
+        }
     }
 
     fn take(&mut self) -> Result<(), Error> {
@@ -103,7 +106,11 @@ pub fn drain(kernel: &mut Kernel, budget: &mut Budget) -> Result<(), Error> {
         let slot = captable::slot_at(header, progress.cursor as u64)?;
         if slot.is_empty() {
             budget.pass()?;
-            Progress { cursor: progress.cursor + 1, ..progress }.store(header);
+            Progress {
+                cursor: progress.cursor + 1,
+                ..progress
+            }
+            .store(header);
         } else {
             remove(kernel, slot, budget)?;
         }
@@ -121,8 +128,12 @@ impl Progress {
     fn of(header: SlotRef) -> Self {
         let link = header.data() as u32;
         // SAFETY: `store` writes the physical address of another dying table's header, which stays until it is empty.
-        let next = (link != 0).then(|| unsafe { Ref::from_address(mem::to_virtual((link as u64) << 5)) });
-        Self { cursor: (header.data() >> 32) as u32, next }
+        let next =
+            (link != 0).then(|| unsafe { Ref::from_address(mem::to_virtual((link as u64) << 5)) });
+        Self {
+            cursor: (header.data() >> 32) as u32,
+            next,
+        }
     }
 
     fn store(self, header: SlotRef) {
@@ -146,7 +157,11 @@ fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<()
                 let header = captable::header(cap.object);
                 tree::relink(slot, header);
                 header.mark_dying();
-                Progress { cursor: 1, next: kernel.dying }.store(header);
+                Progress {
+                    cursor: 1,
+                    next: kernel.dying,
+                }
+                .store(header);
                 kernel.dying = Some(header);
                 return Ok(());
             }
@@ -167,7 +182,8 @@ fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<()
                 }
             }
             Kind::Reply => {
-                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller.get()) {
+                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller.get())
+                {
                     ipc::cancel(kernel, caller, Error::PartnerDied);
                 }
             }
@@ -230,7 +246,12 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
     kernel.make_unready(thread);
     thread.state.set(ThreadState::Inactive);
     if let Owed::Caller(caller) = thread.owed.get() {
-        debug_assert!(matches!(caller.state.get(), ThreadState::AwaitingReply { from: Holder::Thread(_) }));
+        debug_assert!(matches!(
+            caller.state.get(),
+            ThreadState::AwaitingReply {
+                from: Holder::Thread(_)
+            }
+        ));
         ipc::cancel(kernel, caller, Error::PartnerDied);
     }
     unconfigure(kernel, thread);
@@ -242,7 +263,11 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
 /// Takes away what CONFIGURE gave.
 pub fn unconfigure(kernel: &mut Kernel, thread: ThreadRef) {
     space::unmap_buffer(kernel, thread);
-    for slot in [thread.table_slot(), thread.space_slot(), thread.fault_slot()] {
+    for slot in [
+        thread.table_slot(),
+        thread.space_slot(),
+        thread.fault_slot(),
+    ] {
         drop_embedded(slot);
     }
     thread.table_slots.set(0);

@@ -20,7 +20,11 @@ struct Log {
 }
 
 // The lock is never contended (one CPU, interrupts off) except by a panic inside `append`, which takes it by force.
-static LOG: Mutex<Log> = Mutex::new(Log { ring: [0; SIZE], written: 0, quiet: false });
+static LOG: Mutex<Log> = Mutex::new(Log {
+    ring: [0; SIZE],
+    written: 0,
+    quiet: false,
+});
 
 impl Log {
     fn push(&mut self, byte: u8) {
@@ -59,7 +63,9 @@ pub fn read(position: u64, mut store: impl FnMut(usize, u64)) -> (u64, u64) {
     let position = position.clamp(log.written.saturating_sub(SIZE as u64), log.written);
     let count = (log.written - position).min(CHUNK as u64);
     for word in 0..count.div_ceil(8) {
-        let bytes = core::array::from_fn(|byte| log.ring[((position + word * 8 + byte as u64) % SIZE as u64) as usize]);
+        let bytes = core::array::from_fn(|byte| {
+            log.ring[((position + word * 8 + byte as u64) % SIZE as u64) as usize]
+        });
         store(word as usize, u64::from_le_bytes(bytes));
     }
     (count, position)
@@ -70,7 +76,11 @@ pub fn append(length: usize, word: impl Fn(usize) -> u64) {
     let mut log = LOG.lock();
     for index in 0..length.min(CHUNK) {
         let byte = (word(index / 8) >> (8 * (index % 8))) as u8;
-        log.push(if matches!(byte, b'\n' | b' '..=b'~') { byte } else { b'?' });
+        log.push(if matches!(byte, b'\n' | b' '..=b'~') {
+            byte
+        } else {
+            b'?'
+        });
     }
 }
 

@@ -31,7 +31,10 @@ mod bare {
             Err(error) => refuse(format_args!("boot information: {error}")),
         };
         if info.version != bootinfo::VERSION {
-            refuse(format_args!("the loader speaks version {} of boot information", info.version));
+            refuse(format_args!(
+                "the loader speaks version {} of boot information",
+                info.version
+            ));
         }
         gdt::init();
         idt::init();
@@ -54,7 +57,11 @@ mod bare {
     /// The machine or the archive is not fit for Postern: say so and stop.
     fn refuse(reason: core::fmt::Arguments) -> ! {
         log!("kernel: {reason}");
-        port::write(bootinfo::exit::PORT, 1, bootinfo::exit::LOADER_REFUSED as u64);
+        port::write(
+            bootinfo::exit::PORT,
+            1,
+            bootinfo::exit::LOADER_REFUSED as u64,
+        );
         cpu::halt()
     }
 

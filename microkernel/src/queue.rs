@@ -13,7 +13,10 @@ pub struct Link<T> {
 impl<T> Link<T> {
     /// In no queue.
     pub const fn new() -> Self {
-        Self { previous: Cell::new(None), next: Cell::new(None) }
+        Self {
+            previous: Cell::new(None),
+            next: Cell::new(None),
+        }
     }
 }
 
@@ -38,7 +41,10 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { head: Cell::new(None), tail: Cell::new(None) }
+        Self {
+            head: Cell::new(None),
+            tail: Cell::new(None),
+        }
     }
 }
 

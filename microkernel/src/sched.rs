@@ -17,7 +17,11 @@ pub struct Ready {
 impl Ready {
     /// Nobody.
     pub const fn new() -> Self {
-        Self { queues: [const { Queue::new() }; 256], occupied: [0; 4], top: -1 }
+        Self {
+            queues: [const { Queue::new() }; 256],
+            occupied: [0; 4],
+            top: -1,
+        }
     }
 
     /// Highest priority that is ready, -1 if none is.
@@ -70,7 +74,9 @@ impl Ready {
             self.top = (0..4)
                 .rev()
                 .find(|&word| self.occupied[word] != 0)
-                .map_or(-1, |word| word as i16 * 64 + 63 - self.occupied[word].leading_zeros() as i16);
+                .map_or(-1, |word| {
+                    word as i16 * 64 + 63 - self.occupied[word].leading_zeros() as i16
+                });
         }
     }
 }

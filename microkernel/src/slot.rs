@@ -105,8 +105,14 @@ impl Slot {
     pub fn set(&self, cap: Capability) {
         let mut flags = cap.flags.difference(Flags::FAST_CALL | Flags::FAST_RECV);
         if cap.kind == Kind::Endpoint && !flags.contains(Flags::DYING) {
-            flags.set(Flags::FAST_CALL, cap.rights & abi::object::endpoint::CALL != 0);
-            flags.set(Flags::FAST_RECV, cap.rights & abi::object::endpoint::RECV != 0);
+            flags.set(
+                Flags::FAST_CALL,
+                cap.rights & abi::object::endpoint::CALL != 0,
+            );
+            flags.set(
+                Flags::FAST_RECV,
+                cap.rights & abi::object::endpoint::RECV != 0,
+            );
         }
         self.object.set(cap.object);
         self.data.set(cap.data);
@@ -170,7 +176,10 @@ impl Slot {
 
     /// From now on the object is being destroyed: nobody finds it any more.
     pub fn mark_dying(&self) {
-        self.set(Capability { flags: self.flags() | Flags::DYING, ..self.get() });
+        self.set(Capability {
+            flags: self.flags() | Flags::DYING,
+            ..self.get()
+        });
     }
 
     /// Levels above it in the tree.

@@ -58,7 +58,11 @@ impl Ref<Space> {
 /// Makes a Space in zeroed memory of 2^`bits` bytes.
 pub fn create(kernel: &mut Kernel, address: u64, bits: u8) -> Result<(), Error> {
     let pool = (1u32 << bits) / PAGE as u32 - 2;
-    let header = Space { id: Cell::new(0), used: Cell::new(0), pool: Cell::new(pool) };
+    let header = Space {
+        id: Cell::new(0),
+        used: Cell::new(0),
+        pool: Cell::new(pool),
+    };
     // SAFETY: `untyped` hands over zeroed memory that nothing uses, aligned to its size.
     let space: Ref<Space> = unsafe { Ref::create(address, header) };
     space.id.set(kernel.spaces.allocate(space)?);
@@ -86,7 +90,10 @@ pub fn map(
     object::check(slot, Kind::Frame, rights)?;
     let large = slot.flags().contains(Flags::LARGE);
     let size = if large { paging::LARGE } else { PAGE };
-    if rights & frame::READ == 0 || rights & !(frame::READ | frame::WRITE | frame::EXEC) != 0 || cache > 1 {
+    if rights & frame::READ == 0
+        || rights & !(frame::READ | frame::WRITE | frame::EXEC) != 0
+        || cache > 1
+    {
         return Err(Error::InvalidArgument);
     }
     if rights & frame::WRITE != 0 && rights & frame::EXEC != 0 {
@@ -160,8 +167,20 @@ pub fn unmap_buffer(kernel: &Kernel, thread: ThreadRef) {
 }
 
 /// Kernel addresses of the pieces of boot-time memory mapped into the first Space without a Frame capability.
-pub fn map_boot(space: Ref<Space>, address: u64, physical: u64, write: bool, execute: bool) -> Result<(), Error> {
-    let page = paging::Page { physical, write, execute, uncached: false, device: false };
+pub fn map_boot(
+    space: Ref<Space>,
+    address: u64,
+    physical: u64,
+    write: bool,
+    execute: bool,
+) -> Result<(), Error> {
+    let page = paging::Page {
+        physical,
+        write,
+        execute,
+        uncached: false,
+        device: false,
+    };
     paging::map(space, address, false, page)
 }
 
@@ -178,7 +197,11 @@ pub struct SpaceIds {
 impl SpaceIds {
     /// All free.
     pub const fn new() -> Self {
-        Self { entries: [(0, 0); IDS], returned: Deque::new(), fresh: 1 }
+        Self {
+            entries: [(0, 0); IDS],
+            returned: Deque::new(),
+            fresh: 1,
+        }
     }
 
     fn allocate(&mut self, space: Ref<Space>) -> Result<u16, Error> {

@@ -1,15 +1,11 @@
 //! System calls: decode, act, encode.
 
-use abi::{
-    Error, Kind, Op, Tag,
-    buffer,
-    object::endpoint,
-    tag::Flags,
-};
+use abi::{Error, Kind, Op, Tag, buffer, object::endpoint, tag::Flags};
 
 use crate::{
-    Kernel, invoke,
+    Kernel,
     endpoint::{Endpoint, Reply},
+    invoke,
     ipc::{self, Outcome, Payload},
     object,
     raw::Ref,
@@ -43,7 +39,10 @@ pub fn handle(kernel: &mut Kernel) {
 const fn known(op: Op) -> Flags {
     match op {
         Op::Call => Flags::TIMED.union(Flags::CAP).union(Flags::LEASES),
-        Op::ReplyRecv => Flags::TIMED.union(Flags::PAYLOAD).union(Flags::CAP).union(Flags::VIA),
+        Op::ReplyRecv => Flags::TIMED
+            .union(Flags::PAYLOAD)
+            .union(Flags::CAP)
+            .union(Flags::VIA),
         Op::Recv => Flags::TIMED.union(Flags::CAP).union(Flags::VIA),
         Op::Reply => Flags::PAYLOAD.union(Flags::CAP).union(Flags::VIA),
         Op::Yield | Op::Nop => Flags::empty(),
@@ -57,7 +56,11 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
         return Err(Error::InvalidTag);
     }
     let frame = &thread.frame;
-    thread.transfer.set(if flags.contains(Flags::CAP) { frame.r9.get() } else { 0 });
+    thread.transfer.set(if flags.contains(Flags::CAP) {
+        frame.r9.get()
+    } else {
+        0
+    });
     let deadline = flags.contains(Flags::TIMED).then(|| frame.r10.get());
     match op {
         Op::Call => call(kernel, thread, tag, deadline),
@@ -87,7 +90,9 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
             // The reply is done; from here on errors are the receive half's.
             let received = ipc::receive(kernel, thread, endpoint, deadline);
             match client {
-                Some(client) if thread.state.get() != ThreadState::Ready => kernel.hand_over(client),
+                Some(client) if thread.state.get() != ThreadState::Ready => {
+                    kernel.hand_over(client)
+                }
                 Some(client) => kernel.make_ready(client),
                 None => {}
             }
@@ -102,7 +107,12 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
     }
 }
 
-fn call(kernel: &mut Kernel, thread: ThreadRef, tag: Tag, deadline: Option<u64>) -> Result<Outcome, Error> {
+fn call(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    tag: Tag,
+    deadline: Option<u64>,
+) -> Result<Outcome, Error> {
     let index = thread.frame.rdi.get();
     if index == 0 {
         return invoke::caller(kernel, thread, tag.label());
@@ -130,14 +140,21 @@ fn reply_object(thread: ThreadRef) -> Result<Ref<Reply>, Error> {
 /// Checks everything about a reply and copies its payload: after this it cannot fail.
 fn decode_reply(thread: ThreadRef, tag: Tag) -> Result<Option<Ref<Reply>>, Error> {
     let flags = tag.flags();
-    let via = if flags.contains(Flags::VIA) { Some(reply_object(thread)?) } else { None };
+    let via = if flags.contains(Flags::VIA) {
+        Some(reply_object(thread)?)
+    } else {
+        None
+    };
     check_transfer(thread, None)?;
     let target = ipc::answered(thread, via);
     if matches!(target, Owed::Caller(client) if client.sent.get() == Sent::Fault) {
         trap::check_answer(thread, tag)?;
     }
     if flags.contains(Flags::PAYLOAD) {
-        let payload = Payload { address: thread.frame.rdx.get(), length: thread.frame.r8.get() };
+        let payload = Payload {
+            address: thread.frame.rdx.get(),
+            length: thread.frame.r8.get(),
+        };
         ipc::copy_payload(thread, target, payload)?;
     }
     Ok(via)

@@ -229,7 +229,11 @@ impl ThreadRef {
         assert!(index < 512);
         // SAFETY: the buffer is the second page of the Thread object. User programs write it too, so it is only
         // ever read and written through raw volatile accesses.
-        unsafe { ((self.address() + 4096) as *const u64).add(index).read_volatile() }
+        unsafe {
+            ((self.address() + 4096) as *const u64)
+                .add(index)
+                .read_volatile()
+        }
     }
 
     /// Writes word `index` of the message buffer.
@@ -237,7 +241,11 @@ impl ThreadRef {
     pub fn set_word(self, index: usize, value: u64) {
         assert!(index < 512);
         // SAFETY: as in `word`.
-        unsafe { ((self.address() + 4096) as *mut u64).add(index).write_volatile(value) }
+        unsafe {
+            ((self.address() + 4096) as *mut u64)
+                .add(index)
+                .write_volatile(value)
+        }
     }
 
     /// Copies extra message words (from word 4 on) out of the buffer of `from`.

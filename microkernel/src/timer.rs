@@ -38,14 +38,20 @@ pub struct Timer {
 impl Timer {
     /// Nothing due.
     pub const fn new() -> Self {
-        Self { deadlines: RBTree::new(ByDeadline::NEW), first: NEVER, slice_end: NEVER, armed: NEVER }
+        Self {
+            deadlines: RBTree::new(ByDeadline::NEW),
+            first: NEVER,
+            slice_end: NEVER,
+            armed: NEVER,
+        }
     }
 
     /// From now on `thread` gives up at `deadline` (absolute TSC).
     pub fn add(&mut self, thread: ThreadRef, deadline: u64) {
         thread.deadline.set(deadline);
         // SAFETY: the thread is alive; `remove` takes it out before it goes (ipc::stop_waiting, on every way out).
-        self.deadlines.insert(unsafe { UnsafeRef::from_raw(thread.address() as *const Thread) });
+        self.deadlines
+            .insert(unsafe { UnsafeRef::from_raw(thread.address() as *const Thread) });
         self.first = self.first.min(deadline);
     }
 
@@ -54,14 +60,25 @@ impl Timer {
     pub fn remove(&mut self, thread: ThreadRef) {
         if thread.timer.is_linked() {
             // SAFETY: it is linked, and there is only this tree.
-            unsafe { self.deadlines.cursor_mut_from_ptr(thread.address() as *const Thread) }.remove();
-            self.first = self.deadlines.front().get().map_or(NEVER, |thread| thread.deadline.get());
+            unsafe {
+                self.deadlines
+                    .cursor_mut_from_ptr(thread.address() as *const Thread)
+            }
+            .remove();
+            self.first = self
+                .deadlines
+                .front()
+                .get()
+                .map_or(NEVER, |thread| thread.deadline.get());
         }
     }
 
     fn first_thread(&self) -> Option<ThreadRef> {
         // SAFETY: members are live threads.
-        self.deadlines.front().get().map(|thread| unsafe { Ref::from_address(thread as *const Thread as u64) })
+        self.deadlines
+            .front()
+            .get()
+            .map(|thread| unsafe { Ref::from_address(thread as *const Thread as u64) })
     }
 }
 
@@ -79,7 +96,9 @@ pub fn fired(kernel: &mut Kernel) {
         if kernel.timer.first > now {
             break;
         }
-        let Some(thread) = kernel.timer.first_thread() else { break };
+        let Some(thread) = kernel.timer.first_thread() else {
+            break;
+        };
         ipc::cancel(kernel, thread, Error::TimedOut);
     }
     if kernel.timer.slice_end <= now {
@@ -91,7 +110,8 @@ pub fn fired(kernel: &mut Kernel) {
 /// The last step of every entry: starts a time slice if the running thread has equals, and sets the hardware.
 #[inline]
 pub fn settle(kernel: &mut Kernel) {
-    let contended = kernel.current != kernel.idle && kernel.ready.top() >= kernel.current.priority.get() as i16;
+    let contended =
+        kernel.current != kernel.idle && kernel.ready.top() >= kernel.current.priority.get() as i16;
     if contended && kernel.timer.slice_end == NEVER {
         kernel.timer.slice_end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
     }

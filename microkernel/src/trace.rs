@@ -27,7 +27,10 @@ pub struct Trace {
 impl Trace {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self { ring: [(Event::None, 0, 0); SIZE], next: 0 }
+        Self {
+            ring: [(Event::None, 0, 0); SIZE],
+            next: 0,
+        }
     }
 
     /// Adds an event.

@@ -7,8 +7,7 @@ use abi::{
 };
 
 use crate::{
-    Kernel, arch,
-    ipc,
+    Kernel, arch, ipc,
     irq::{self, FIRST_VECTOR},
     log, object,
     thread::{Sent, ThreadRef, ThreadState},
@@ -47,8 +46,16 @@ fn interrupt(kernel: &mut Kernel, vector: u8) {
 
 fn exception(kernel: &mut Kernel, vector: u8) {
     let thread = kernel.current;
-    kernel.trace.record(Event::Trap, thread.physical(), vector as u64);
-    thread.fault_address.set(if vector as u64 == fault::PAGE_FAULT { arch::cpu::fault_address() } else { 0 });
+    kernel
+        .trace
+        .record(Event::Trap, thread.physical(), vector as u64);
+    thread
+        .fault_address
+        .set(if vector as u64 == fault::PAGE_FAULT {
+            arch::cpu::fault_address()
+        } else {
+            0
+        });
     thread.sent.set(Sent::Fault);
     thread.lease_count.set(0);
     thread.transfer.set(0);
@@ -74,7 +81,9 @@ fn exception(kernel: &mut Kernel, vector: u8) {
 
 fn stop(thread: ThreadRef) {
     thread.state.set(ThreadState::Inactive);
-    thread.stopped_by.set(thread.frame.vector.get() & 0xff | 1 << 8);
+    thread
+        .stopped_by
+        .set(thread.frame.vector.get() & 0xff | 1 << 8);
 }
 
 /// Writes the message about a thread's fault.
@@ -86,14 +95,23 @@ pub fn deliver(sender: ThreadRef, server: ThreadRef) {
     }
     let low = (fault::EXTRA as u64) << 8 | Flags::FAULT.bits() as u64;
     let cause = frame.vector.get() & 0xff | frame.error.get() << 32;
-    let words = [cause, sender.fault_address.get(), registers[0], registers[1]];
+    let words = [
+        cause,
+        sender.fault_address.get(),
+        registers[0],
+        registers[1],
+    ];
     server.frame.set_message(low, sender.badge.get(), 0, words);
 }
 
 /// Whether a reply to a fault can be carried out.
 pub fn check_answer(server: ThreadRef, tag: Tag) -> Result<(), abi::Error> {
     let [_, _, rip, _] = server.frame.words();
-    if tag.extra() == fault::EXTRA && rip >= USER_END { Err(abi::Error::InvalidAddress) } else { Ok(()) }
+    if tag.extra() == fault::EXTRA && rip >= USER_END {
+        Err(abi::Error::InvalidAddress)
+    } else {
+        Ok(())
+    }
 }
 
 /// Resumes or stops a thread whose fault was answered; Some if it is Ready now.

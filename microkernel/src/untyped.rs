@@ -42,7 +42,12 @@ impl Request {
         if !(1..=COUNT_LIMIT).contains(&count) {
             return Err(Error::InvalidArgument);
         }
-        Ok(Self { kind, size_bits: (word >> 8) as u8, count, rights: child_rights as Rights })
+        Ok(Self {
+            kind,
+            size_bits: (word >> 8) as u8,
+            count,
+            rights: child_rights as Rights,
+        })
     }
 
     /// Size of one object in bytes, a power of two.
@@ -50,8 +55,14 @@ impl Request {
         let bits = self.size_bits;
         let (allowed, size) = match self.kind {
             Kind::Untyped => ((6..=36).contains(&bits), 1u64.checked_shl(bits as u32)),
-            Kind::CapTable => ((captable::MIN_BITS..=captable::MAX_BITS).contains(&bits), slot::SIZE.checked_shl(bits as u32)),
-            Kind::Space => ((space::MIN_BITS..=space::MAX_BITS).contains(&bits), 1u64.checked_shl(bits as u32)),
+            Kind::CapTable => (
+                (captable::MIN_BITS..=captable::MAX_BITS).contains(&bits),
+                slot::SIZE.checked_shl(bits as u32),
+            ),
+            Kind::Space => (
+                (space::MIN_BITS..=space::MAX_BITS).contains(&bits),
+                1u64.checked_shl(bits as u32),
+            ),
             Kind::Frame => (bits == 12 || bits == 21, 1u64.checked_shl(bits as u32)),
             Kind::Thread => (true, Some(thread::SIZE)),
             Kind::Endpoint => (true, Some(endpoint::SIZE)),
@@ -85,9 +96,15 @@ impl Marks {
             // Nothing made from it is left: it starts again. What was used is dirty, what lies beyond is as it was.
             let dirty = (slot.data() & 0xffff_ffff) * UNIT;
             let zeroed = (slot.data() >> 32) * UNIT;
-            return Self { used: 0, zeroed: if dirty == 0 { zeroed } else { 0 } };
+            return Self {
+                used: 0,
+                zeroed: if dirty == 0 { zeroed } else { 0 },
+            };
         }
-        Self { used: (slot.data() & 0xffff_ffff) * UNIT, zeroed: (slot.data() >> 32) * UNIT }
+        Self {
+            used: (slot.data() & 0xffff_ffff) * UNIT,
+            zeroed: (slot.data() >> 32) * UNIT,
+        }
     }
 
     fn store(self, slot: SlotRef) {
@@ -123,16 +140,28 @@ pub fn retype(
         }
     }
     if request.kind == Kind::Space && (request.count > 1 || !kernel.spaces.available()) {
-        return Err(if request.count > 1 { Error::InvalidArgument } else { Error::OutOfIds });
+        return Err(if request.count > 1 {
+            Error::InvalidArgument
+        } else {
+            Error::OutOfIds
+        });
     }
     let marks = Marks::of(untyped);
     let start = (untyped.object() + marks.used).next_multiple_of(size) - untyped.object();
-    let end = size.checked_mul(request.count).and_then(|bytes| start.checked_add(bytes));
-    let end = end.filter(|&end| end <= 1 << untyped.extra()).ok_or(Error::OutOfMemory)?;
+    let end = size
+        .checked_mul(request.count)
+        .and_then(|bytes| start.checked_add(bytes));
+    let end = end
+        .filter(|&end| end <= 1 << untyped.extra())
+        .ok_or(Error::OutOfMemory)?;
     let mut zeroed = marks.zeroed;
     if request.kind != Kind::Untyped && zeroed < end {
         zeroed = zero(untyped.object(), zeroed.max(marks.used), end);
-        Marks { used: marks.used, zeroed }.store(untyped);
+        Marks {
+            used: marks.used,
+            zeroed,
+        }
+        .store(untyped);
         if zeroed < end {
             return Err(Error::Again);
         }
@@ -140,7 +169,13 @@ pub fn retype(
     for index in 0..request.count {
         let physical = untyped.object() + start + index * size;
         let slot = captable::slot_at(table, first + index)?;
-        let cap = create(kernel, physical, request, untyped, zeroed >= start + (index + 1) * size)?;
+        let cap = create(
+            kernel,
+            physical,
+            request,
+            untyped,
+            zeroed >= start + (index + 1) * size,
+        )?;
         tree::insert_child(untyped, slot)?;
         slot.set(cap);
     }
@@ -152,7 +187,13 @@ pub fn retype(
 fn zero(base: u64, from: u64, to: u64) -> u64 {
     let to = to.min(from + ZERO_LIMIT);
     // SAFETY: the range lies above the watermark of an Untyped: nothing uses it.
-    unsafe { core::ptr::write_bytes(mem::to_virtual(base + from) as *mut u8, 0, (to - from) as usize) };
+    unsafe {
+        core::ptr::write_bytes(
+            mem::to_virtual(base + from) as *mut u8,
+            0,
+            (to - from) as usize,
+        )
+    };
     to
 }
 
@@ -199,13 +240,20 @@ fn create(
         }
         Kind::Frame => {
             cap.object = physical;
-            cap.flags.set(Flags::LARGE, request.size_bits as u64 > PAGE.trailing_zeros() as u64);
+            cap.flags.set(
+                Flags::LARGE,
+                request.size_bits as u64 > PAGE.trailing_zeros() as u64,
+            );
         }
         Kind::Untyped => {
             cap.object = physical;
             cap.rights = request.rights & untyped.rights();
             cap.extra = request.size_bits as u32;
-            cap.data = if is_zero { (1u64 << request.size_bits) / UNIT << 32 } else { 0 };
+            cap.data = if is_zero {
+                (1u64 << request.size_bits) / UNIT << 32
+            } else {
+                0
+            };
         }
         _ => {}
     }

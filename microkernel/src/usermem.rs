@@ -28,7 +28,11 @@ pub enum Direction {
 impl Direction {
     /// From the operation's label.
     pub fn from_label(label: u32) -> Self {
-        if label == reply::LEASE_READ { Self::FromLender } else { Self::ToLender }
+        if label == reply::LEASE_READ {
+            Self::FromLender
+        } else {
+            Self::ToLender
+        }
     }
 }
 
@@ -52,7 +56,10 @@ impl Lease {
         offset: u64,
         length: u64,
     ) -> Result<u64, Error> {
-        debug_assert!(matches!(client.state.get(), ThreadState::AwaitingReply { .. }));
+        debug_assert!(matches!(
+            client.state.get(),
+            ThreadState::AwaitingReply { .. }
+        ));
         if index >= client.lease_count.get() as u64 {
             return Err(Error::LeaseBounds);
         }
@@ -62,8 +69,14 @@ impl Lease {
             Direction::FromLender => LeaseBits::READ,
             Direction::ToLender => LeaseBits::WRITE,
         };
-        let inside = offset.checked_add(length).is_some_and(|end| end <= bits.len());
-        if bits.contains(right) && inside { Ok(lease.base + offset) } else { Err(Error::LeaseBounds) }
+        let inside = offset
+            .checked_add(length)
+            .is_some_and(|end| end <= bits.len());
+        if bits.contains(right) && inside {
+            Ok(lease.base + offset)
+        } else {
+            Err(Error::LeaseBounds)
+        }
     }
 }
 
@@ -79,7 +92,11 @@ pub enum Side {
 impl Side {
     /// The error for a page missing on this side, if the lender is on side `lender`.
     pub fn error(self, lender: Side) -> Error {
-        if self == lender { Error::LeaseFault } else { Error::BadBuffer }
+        if self == lender {
+            Error::LeaseFault
+        } else {
+            Error::BadBuffer
+        }
     }
 }
 
@@ -96,15 +113,31 @@ pub struct Copied {
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {
-        let stop = |side| Copied { moved, result: Err(side) };
+        let stop = |side| Copied {
+            moved,
+            result: Err(side),
+        };
         let (from, to) = (from + moved, to + moved);
-        let Some(source) = arch::paging::translate(from_root, from, false) else { return stop(Side::From) };
-        let Some(target) = arch::paging::translate(to_root, to, true) else { return stop(Side::To) };
+        let Some(source) = arch::paging::translate(from_root, from, false) else {
+            return stop(Side::From);
+        };
+        let Some(target) = arch::paging::translate(to_root, to, true) else {
+            return stop(Side::To);
+        };
         let chunk = (length - moved).min(source.left).min(target.left);
         // SAFETY: both pieces lie inside one page each that user programs may read and write; they are memory, not
         // device registers (`translate`), so they are in the physical map. User memory is never borrowed in Rust.
-        unsafe { arch::cpu::copy(mem::to_virtual(source.physical), mem::to_virtual(target.physical), chunk) };
+        unsafe {
+            arch::cpu::copy(
+                mem::to_virtual(source.physical),
+                mem::to_virtual(target.physical),
+                chunk,
+            )
+        };
         moved += chunk;
     }
-    Copied { moved, result: Ok(()) }
+    Copied {
+        moved,
+        result: Ok(()),
+    }
 }

@@ -58,7 +58,11 @@ pub struct Program {
 impl Program {
     /// The ELF file's name in the archive.
     pub fn file(&self) -> &str {
-        if self.binary.is_empty() { &self.name } else { &self.binary }
+        if self.binary.is_empty() {
+            &self.name
+        } else {
+            &self.binary
+        }
     }
 }
 

@@ -48,14 +48,52 @@ impl Registers {
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         let r = self;
         [
-            r.rip, r.rsp, r.rflags, r.rax, r.rcx, r.rdx, r.rbx, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12,
-            r.r13, r.r14, r.r15,
+            r.rip, r.rsp, r.rflags, r.rax, r.rcx, r.rdx, r.rbx, r.rbp, r.rsi, r.rdi, r.r8, r.r9,
+            r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
         ]
     }
 
     /// From words, in order.
     pub const fn from_words(w: [u64; Self::WORDS]) -> Self {
-        let [rip, rsp, rflags, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = w;
-        Self { rip, rsp, rflags, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 }
+        let [
+            rip,
+            rsp,
+            rflags,
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+        ] = w;
+        Self {
+            rip,
+            rsp,
+            rflags,
+            rax,
+            rcx,
+            rdx,
+            rbx,
+            rbp,
+            rsi,
+            rdi,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+        }
     }
 }

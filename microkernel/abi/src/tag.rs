@@ -136,7 +136,9 @@ pub struct Transfer {
 impl Transfer {
     /// R9's bits.
     pub const fn to_bits(self) -> u64 {
-        (self.pass as u64 & 0x7fff_ffff) | (self.move_it as u64) << 31 | (self.receive as u64 & 0x7fff_ffff) << 32
+        (self.pass as u64 & 0x7fff_ffff)
+            | (self.move_it as u64) << 31
+            | (self.receive as u64 & 0x7fff_ffff) << 32
     }
 
     /// From R9's bits; bit 63 is ignored.

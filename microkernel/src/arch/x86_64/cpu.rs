@@ -20,7 +20,11 @@ pub fn now() -> u64 {
 
 /// The address of the last page fault.
 pub fn fault_address() -> u64 {
-    if BARE { x86_64::registers::control::Cr2::read_raw() } else { 0 }
+    if BARE {
+        x86_64::registers::control::Cr2::read_raw()
+    } else {
+        0
+    }
 }
 
 /// Copies bytes, by words first.
@@ -57,11 +61,22 @@ fn features() -> (Cr4Flags, bool) {
     let cpuid = raw_cpuid::CpuId::new();
     let mut wanted = Cr4Flags::empty();
     if let Some(extended) = cpuid.get_extended_feature_info() {
-        wanted.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, extended.has_smep());
-        wanted.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, extended.has_smap());
-        wanted.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, extended.has_umip());
+        wanted.set(
+            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+            extended.has_smep(),
+        );
+        wanted.set(
+            Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION,
+            extended.has_smap(),
+        );
+        wanted.set(
+            Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
+            extended.has_umip(),
+        );
     }
-    let deadline = cpuid.get_feature_info().is_some_and(|info| info.has_tsc_deadline());
+    let deadline = cpuid
+        .get_feature_info()
+        .is_some_and(|info| info.has_tsc_deadline());
     (wanted, deadline)
 }
 
@@ -75,10 +90,19 @@ pub fn has_tsc_deadline() -> bool {
 pub fn init() {
     // SAFETY: paging stays on; the flags set were announced by CPUID.
     unsafe {
-        Cr0::write(Cr0Flags::PROTECTED_MODE_ENABLE | Cr0Flags::NUMERIC_ERROR | Cr0Flags::EXTENSION_TYPE
-            | Cr0Flags::TASK_SWITCHED | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::WRITE_PROTECT | Cr0Flags::PAGING);
+        Cr0::write(
+            Cr0Flags::PROTECTED_MODE_ENABLE
+                | Cr0Flags::NUMERIC_ERROR
+                | Cr0Flags::EXTENSION_TYPE
+                | Cr0Flags::TASK_SWITCHED
+                | Cr0Flags::MONITOR_COPROCESSOR
+                | Cr0Flags::WRITE_PROTECT
+                | Cr0Flags::PAGING,
+        );
         Cr4::write(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | features().0);
-        Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE);
+        Efer::update(|efer| {
+            *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
+        });
     }
     LStar::write(x86_64::VirtAddr::new(entry::syscall_address()));
     // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).

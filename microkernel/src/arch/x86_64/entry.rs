@@ -262,7 +262,11 @@ fn frame_of(thread: ThreadRef) -> *const Frame {
 
 /// The frame to go on with.
 fn next(kernel: &Kernel) -> *const Frame {
-    if kernel.current == kernel.idle { core::ptr::null() } else { frame_of(kernel.current) }
+    if kernel.current == kernel.idle {
+        core::ptr::null()
+    } else {
+        frame_of(kernel.current)
+    }
 }
 
 extern "C" fn on_syscall() -> *const Frame {

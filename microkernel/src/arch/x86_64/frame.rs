@@ -78,7 +78,12 @@ impl Frame {
     /// Words 0-3.
     #[inline]
     pub fn words(&self) -> [u64; 4] {
-        [self.r12.get(), self.r13.get(), self.r14.get(), self.r15.get()]
+        [
+            self.r12.get(),
+            self.r13.get(),
+            self.r14.get(),
+            self.r15.get(),
+        ]
     }
 
     /// What a blocked system call returns with: tag, badge, lease 0, words. The rest is zero.

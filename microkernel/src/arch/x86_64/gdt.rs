@@ -4,7 +4,10 @@ use core::{cell::UnsafeCell, ptr};
 
 use x86_64::{
     VirtAddr,
-    instructions::{segmentation::{CS, DS, ES, FS, GS, SS, Segment}, tables},
+    instructions::{
+        segmentation::{CS, DS, ES, FS, GS, SS, Segment},
+        tables,
+    },
     registers::segmentation::SegmentSelector,
     structures::{
         gdt::{Descriptor, DescriptorFlags, GlobalDescriptorTable},
@@ -64,7 +67,12 @@ static GDT: Gdt = Gdt(UnsafeCell::new(GlobalDescriptorTable::new()));
 pub fn set_trap_stack(address: u64) {
     // SAFETY: one CPU; the processor reads the field only at a trap from user mode. The structure is packed, hence
     // the raw write.
-    unsafe { ptr::write_unaligned(&raw mut (*POSTERN_TSS.0.get()).privilege_stack_table[0], VirtAddr::new_truncate(address)) };
+    unsafe {
+        ptr::write_unaligned(
+            &raw mut (*POSTERN_TSS.0.get()).privilege_stack_table[0],
+            VirtAddr::new_truncate(address),
+        )
+    };
 }
 
 /// Loads segments, TSS and IST stacks.
@@ -75,10 +83,16 @@ pub fn init() {
         let tss = POSTERN_TSS.0.get();
         for index in 0..4 {
             let top = STACKS.0.get() as u64 + ((index + 1) * IST_SIZE) as u64;
-            ptr::write_unaligned(&raw mut (*tss).interrupt_stack_table[index], VirtAddr::new(top));
+            ptr::write_unaligned(
+                &raw mut (*tss).interrupt_stack_table[index],
+                VirtAddr::new(top),
+            );
         }
         // No I/O bitmap: ports are used by invocation only.
-        ptr::write_unaligned(&raw mut (*tss).iomap_base, size_of::<TaskStateSegment>() as u16);
+        ptr::write_unaligned(
+            &raw mut (*tss).iomap_base,
+            size_of::<TaskStateSegment>() as u16,
+        );
         let gdt = &mut *GDT.0.get();
         gdt.append(Descriptor::kernel_code_segment());
         gdt.append(Descriptor::kernel_data_segment());

@@ -28,7 +28,12 @@ fn gate(vector: u8) -> [u64; 2] {
         18 => (gdt::Ist::MachineCheck as u64, 0),
         _ => (0, 0),
     };
-    let low = address & 0xffff | (gdt::KERNEL_CODE as u64) << 16 | GATE | access | stack << 32 | (address >> 16 & 0xffff) << 48;
+    let low = address & 0xffff
+        | (gdt::KERNEL_CODE as u64) << 16
+        | GATE
+        | access
+        | stack << 32
+        | (address >> 16 & 0xffff) << 48;
     [low, address >> 32]
 }
 
@@ -41,6 +46,9 @@ pub fn init() {
             *entry = gate(vector);
         }
         let limit = size_of::<Idt>() as u16 - 1;
-        tables::lidt(&DescriptorTablePointer { limit, base: VirtAddr::new(IDT.0.get() as u64) });
+        tables::lidt(&DescriptorTablePointer {
+            limit,
+            base: VirtAddr::new(IDT.0.get() as u64),
+        });
     }
 }

@@ -39,7 +39,11 @@ pub fn init(controllers: &[IoApic]) {
     let mut known = CONTROLLERS.lock();
     for (index, info) in controllers.iter().enumerate() {
         // Page 0 of the window is the local APIC.
-        let mut controller = Controller { registers: mmio::map(1 + index, info.address), first: info.gsi_base, lines: 0 };
+        let mut controller = Controller {
+            registers: mmio::map(1 + index, info.address),
+            first: info.gsi_base,
+            lines: 0,
+        };
         controller.lines = (controller.read(VERSION) >> 16 & 0xff) + 1;
         for line in 0..controller.lines {
             controller.write(TABLE + 2 * line, MASKED);
@@ -51,7 +55,9 @@ pub fn init(controllers: &[IoApic]) {
 
 fn with<R>(gsi: u32, act: impl FnOnce(&Controller, u32) -> R) -> Option<R> {
     let controllers = CONTROLLERS.lock();
-    let controller = controllers.iter().find(|c| gsi >= c.first && gsi - c.first < c.lines)?;
+    let controller = controllers
+        .iter()
+        .find(|c| gsi >= c.first && gsi - c.first < c.lines)?;
     Some(act(controller, TABLE + 2 * (gsi - controller.first)))
 }
 
@@ -88,5 +94,7 @@ pub fn set_masked(gsi: u32, masked: bool) {
 
 /// The line goes nowhere any more.
 pub fn detach(gsi: u32) {
-    with(gsi, |controller, register| controller.write(register, MASKED));
+    with(gsi, |controller, register| {
+        controller.write(register, MASKED)
+    });
 }

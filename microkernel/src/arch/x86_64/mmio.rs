@@ -40,7 +40,11 @@ pub fn build_root(offset: u64) -> u64 {
 
 /// Maps one page of registers as page `index` of the window; returns its address.
 pub fn map(index: usize, physical: u64) -> u64 {
-    let flags = Entry::PRESENT | Entry::WRITABLE | Entry::NO_EXECUTE | Entry::NO_CACHE | Entry::WRITE_THROUGH;
+    let flags = Entry::PRESENT
+        | Entry::WRITABLE
+        | Entry::NO_EXECUTE
+        | Entry::NO_CACHE
+        | Entry::WRITE_THROUGH;
     // SAFETY: boot only, one CPU; the entry was empty, so nothing needs flushing.
     unsafe { (*LEVEL1.0.get())[index] = physical & !(PAGE - 1) | flags.bits() };
     WINDOW + index as u64 * PAGE + (physical & (PAGE - 1))

@@ -13,7 +13,9 @@ pub const LARGE: u64 = 2 << 20;
 const DEVICE: Entry = Entry::BIT_9;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Rights are granted by the last level alone.
-const TABLE: Entry = Entry::PRESENT.union(Entry::WRITABLE).union(Entry::USER_ACCESSIBLE);
+const TABLE: Entry = Entry::PRESENT
+    .union(Entry::WRITABLE)
+    .union(Entry::USER_ACCESSIBLE);
 /// First entry of the kernel half.
 const KERNEL_HALF: usize = 256;
 
@@ -116,7 +118,11 @@ pub fn translate(root: u64, address: u64, for_write: bool) -> Option<Piece> {
     if address >= abi::USER_END {
         return None;
     }
-    let needed = if for_write { TABLE } else { Entry::PRESENT | Entry::USER_ACCESSIBLE };
+    let needed = if for_write {
+        TABLE
+    } else {
+        Entry::PRESENT | Entry::USER_ACCESSIBLE
+    };
     let mut current = root;
     for level in (1..=4).rev() {
         let entry = read(current, index(address, level));
@@ -127,7 +133,10 @@ pub fn translate(root: u64, address: u64, for_write: bool) -> Option<Piece> {
         if level == 1 || flags.contains(Entry::HUGE_PAGE) {
             let size = PAGE << (9 * (level - 1));
             let offset = address & (size - 1);
-            return Some(Piece { physical: (entry & ADDRESS & !(size - 1)) + offset, left: size - offset });
+            return Some(Piece {
+                physical: (entry & ADDRESS & !(size - 1)) + offset,
+                left: size - offset,
+            });
         }
         current = entry & ADDRESS;
     }
@@ -149,7 +158,10 @@ pub fn current_root() -> u64 {
     if !BARE {
         return 0;
     }
-    x86_64::registers::control::Cr3::read().0.start_address().as_u64()
+    x86_64::registers::control::Cr3::read()
+        .0
+        .start_address()
+        .as_u64()
 }
 
 /// Uses another root.

@@ -37,11 +37,40 @@ pub fn panicked(message: fmt::Arguments) -> ! {
 
 fn registers(title: &str, frame: &Frame) {
     let f = frame;
-    log!("{title}: rip {:#018x} rsp {:#018x} rflags {:#x} cs {:#x}", f.rip.get(), f.rsp.get(), f.rflags.get(), f.cs.get());
-    log!("  rax {:#018x} rbx {:#018x} rcx {:#018x} rdx {:#018x}", f.rax.get(), f.rbx.get(), f.rcx.get(), f.rdx.get());
-    log!("  rsi {:#018x} rdi {:#018x} rbp {:#018x} r8  {:#018x}", f.rsi.get(), f.rdi.get(), f.rbp.get(), f.r8.get());
-    log!("  r9  {:#018x} r10 {:#018x} r11 {:#018x} r12 {:#018x}", f.r9.get(), f.r10.get(), f.r11.get(), f.r12.get());
-    log!("  r13 {:#018x} r14 {:#018x} r15 {:#018x}", f.r13.get(), f.r14.get(), f.r15.get());
+    log!(
+        "{title}: rip {:#018x} rsp {:#018x} rflags {:#x} cs {:#x}",
+        f.rip.get(),
+        f.rsp.get(),
+        f.rflags.get(),
+        f.cs.get()
+    );
+    log!(
+        "  rax {:#018x} rbx {:#018x} rcx {:#018x} rdx {:#018x}",
+        f.rax.get(),
+        f.rbx.get(),
+        f.rcx.get(),
+        f.rdx.get()
+    );
+    log!(
+        "  rsi {:#018x} rdi {:#018x} rbp {:#018x} r8  {:#018x}",
+        f.rsi.get(),
+        f.rdi.get(),
+        f.rbp.get(),
+        f.r8.get()
+    );
+    log!(
+        "  r9  {:#018x} r10 {:#018x} r11 {:#018x} r12 {:#018x}",
+        f.r9.get(),
+        f.r10.get(),
+        f.r11.get(),
+        f.r12.get()
+    );
+    log!(
+        "  r13 {:#018x} r14 {:#018x} r15 {:#018x}",
+        f.r13.get(),
+        f.r14.get(),
+        f.r15.get()
+    );
 }
 
 /// Return addresses along the chain of frame pointers, as far as it stays on the kernel's stack.
@@ -54,7 +83,12 @@ fn backtrace(rip: u64, mut rbp: u64) {
             break;
         }
         // SAFETY: both words lie on the kernel's stack.
-        let (next, address) = unsafe { (ptr::read(rbp as *const u64), ptr::read((rbp + 8) as *const u64)) };
+        let (next, address) = unsafe {
+            (
+                ptr::read(rbp as *const u64),
+                ptr::read((rbp + 8) as *const u64),
+            )
+        };
         log!("  {address:#018x}");
         if next <= rbp {
             break;

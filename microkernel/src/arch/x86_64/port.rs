@@ -24,7 +24,9 @@ pub fn read(port: u16, width: u64) -> u64 {
                 asm!("in ax, dx", out("ax") word, in("dx") port, options(nomem, nostack, preserves_flags));
                 value = word as u32;
             }
-            _ => asm!("in eax, dx", out("eax") value, in("dx") port, options(nomem, nostack, preserves_flags)),
+            _ => {
+                asm!("in eax, dx", out("eax") value, in("dx") port, options(nomem, nostack, preserves_flags))
+            }
         }
     }
     value as u64
@@ -38,9 +40,15 @@ pub fn write(port: u16, width: u64, value: u64) {
     // SAFETY: as in `read`.
     unsafe {
         match width {
-            1 => asm!("out dx, al", in("al") value as u8, in("dx") port, options(nomem, nostack, preserves_flags)),
-            2 => asm!("out dx, ax", in("ax") value as u16, in("dx") port, options(nomem, nostack, preserves_flags)),
-            _ => asm!("out dx, eax", in("eax") value as u32, in("dx") port, options(nomem, nostack, preserves_flags)),
+            1 => {
+                asm!("out dx, al", in("al") value as u8, in("dx") port, options(nomem, nostack, preserves_flags))
+            }
+            2 => {
+                asm!("out dx, ax", in("ax") value as u16, in("dx") port, options(nomem, nostack, preserves_flags))
+            }
+            _ => {
+                asm!("out dx, eax", in("eax") value as u32, in("dx") port, options(nomem, nostack, preserves_flags))
+            }
         }
     }
 }
@@ -54,12 +62,24 @@ pub fn block(port: u16, width: u64, count: u64, address: u64, input: bool) {
     // as in `read`; the direction flag is clear in the kernel.
     unsafe {
         match (input, width) {
-            (true, 1) => asm!("rep insb", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
-            (true, 2) => asm!("rep insw", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
-            (true, _) => asm!("rep insd", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack)),
-            (false, 1) => asm!("rep outsb", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
-            (false, 2) => asm!("rep outsw", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
-            (false, _) => asm!("rep outsd", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack)),
+            (true, 1) => {
+                asm!("rep insb", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack))
+            }
+            (true, 2) => {
+                asm!("rep insw", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack))
+            }
+            (true, _) => {
+                asm!("rep insd", inout("rcx") count => _, inout("rdi") address => _, in("dx") port, options(nostack))
+            }
+            (false, 1) => {
+                asm!("rep outsb", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack))
+            }
+            (false, 2) => {
+                asm!("rep outsw", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack))
+            }
+            (false, _) => {
+                asm!("rep outsd", inout("rcx") count => _, inout("rsi") address => _, in("dx") port, options(nostack))
+            }
         }
     }
 }
