@@ -17,7 +17,7 @@ use crate::{
     raw::Ref,
     slot::{Capability, Flags, SlotRef},
     space::{self, Space},
-    thread::{self, Thread, ThreadRef, ThreadState},
+    thread::{self, Block, ThreadRef, ThreadState},
     tree,
 };
 
@@ -25,12 +25,12 @@ struct Global(UnsafeCell<Kernel>);
 // SAFETY: one CPU, interrupts off in the kernel, and each entry borrows it once (`kernel`).
 unsafe impl Sync for Global {}
 
-struct Idle(Thread);
+struct Idle(Block);
 // SAFETY: as for Global.
 unsafe impl Sync for Idle {}
 
-static IDLE: Idle = Idle(Thread::new());
-static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(Ref::from_static(&IDLE.0))));
+static IDLE: Idle = Idle(Block::new(-1));
+static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
 
 /// The kernel's state.
 #[expect(
@@ -154,7 +154,7 @@ pub fn start_root(kernel: &mut Kernel, info: &BootInfo) -> Result<(), Refusal> {
     let untyped = fill_table(&free, table, thread, space);
     write_info(kernel, info, page, untyped)?;
     configure(thread, table, space)?;
-    thread.state.set(ThreadState::Ready);
+    thread.set_state(ThreadState::Ready);
     kernel.make_ready(thread);
     kernel.reschedule();
     Ok(())
@@ -170,19 +170,19 @@ fn make_space(kernel: &mut Kernel, free: &mut Free) -> Result<Ref<Space>, Refusa
 fn make_thread(kernel: &Kernel, free: &mut Free, entry: u64) -> Result<ThreadRef, Refusal> {
     let address = mem::to_virtual(free.take(thread::SIZE)?);
     // SAFETY: fresh memory of the right size and alignment.
-    let thread = unsafe { Ref::create(address, Thread::new()) };
+    let thread = unsafe { thread::create(address) };
     let registers = Registers {
         rip: entry,
         rsp: root::THREAD_AREA + AREA,
         ..Registers::default()
     };
     thread
-        .frame
+        .frame()
         .set_registers(&registers)
         .map_err(|_| "root's entry is not a user address")?;
-    for priority in [&thread.priority, &thread.base, &thread.ceiling] {
-        priority.set(255);
-    }
+    thread.priority.set(255);
+    thread.base.set(255);
+    thread.ceiling.set(255);
     thread.cr3.set(kernel.empty_root);
     Ok(thread)
 }
@@ -218,7 +218,12 @@ fn fill_table(free: &Free, table: u64, thread: ThreadRef, space: Ref<Space>) -> 
         last = Some(slot);
     };
     put(root::TABLE, Kind::CapTable, table, root::TABLE_BITS as u32);
-    put(root::THREAD, Kind::Thread, thread.address(), 0);
+    put(
+        root::THREAD,
+        Kind::Thread,
+        thread.address() - thread::OFFSET,
+        0,
+    );
     put(root::SPACE, Kind::Space, space.address(), SPACE_BITS as u32);
     // System has no object of its own; any non-zero address will do.
     put(root::SYSTEM, Kind::System, 1, 0);

@@ -57,7 +57,7 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
 
 /// Invokes the current caller (index 0), as if it were a Reply object.
 pub fn caller(_kernel: &mut Kernel, thread: ThreadRef, label: u32) -> Answer {
-    let Owed::Caller(client) = thread.owed.get() else {
+    let Owed::Caller(client) = thread.owed() else {
         return Err(Error::NoCaller);
     };
     lease(thread, client, label)
@@ -72,7 +72,7 @@ fn on_reply(kernel: &mut Kernel, thread: ThreadRef, reply: Ref<Reply>, label: u3
 }
 
 fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {
-    let [index, offset, own, length] = thread.frame.words();
+    let [index, offset, own, length] = thread.frame().words();
     match label {
         reply_op::LEASE_READ | reply_op::LEASE_WRITE => {
             let length = length.min(abi::COPY_LIMIT);
@@ -94,7 +94,7 @@ fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {
                 .result
                 .map_or_else(|side| side.error(lender) as u64, |()| 0);
             thread
-                .frame
+                .frame()
                 .set_message(status, 0, 0, [copied.moved, 0, 0, 0]);
             Ok(Outcome::Written)
         }
@@ -109,7 +109,7 @@ fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {
 }
 
 fn on_untyped(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
-    let [what, table, first, rights] = thread.frame.words();
+    let [what, table, first, rights] = thread.frame().words();
     match label {
         untyped_op::RETYPE => {
             let table = thread.slot(table)?;
@@ -132,7 +132,7 @@ fn on_captable(kernel: &mut Kernel, thread: ThreadRef, table: SlotRef, label: u3
         table_op::WRITE
     };
     check(table, Kind::CapTable, right)?;
-    let [index, source, rights, word] = thread.frame.words();
+    let [index, source, rights, word] = thread.frame().words();
     let slot = captable::slot_at(table, index)?;
     match label {
         table_op::DERIVE => captable::derive(thread.slot(source)?, slot, rights as Rights, word)?,
@@ -170,7 +170,7 @@ fn on_thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
         _ => thread_op::CONTROL,
     };
     let target: Ref<Thread> = named(slot, right)?;
-    let words = thread.frame.words();
+    let words = thread.frame().words();
     match label {
         thread_op::CONFIGURE => configure(kernel, thread, target, words)?,
         thread_op::PRIORITY => {
@@ -179,36 +179,42 @@ fn on_thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
             if priority > limit || ceiling > limit {
                 return Err(Error::AboveCeiling);
             }
-            target.base.set(priority as u8);
+            target.base.set(priority as i32);
             target.ceiling.set(ceiling as u8);
-            let served = match target.owed.get() {
+            let served = match target.owed() {
                 Owed::Caller(client) => client.priority.get(),
                 _ => 0,
             };
-            kernel.set_priority(target, served.max(priority as u8));
+            kernel.set_priority(target, served.max(priority as i32));
         }
         thread_op::START => {
-            if target.state.get() != ThreadState::Inactive {
+            if target.state() != ThreadState::Inactive {
                 return Err(Error::BadState);
             }
             target.stopped_by.set(0);
-            target.state.set(ThreadState::Ready);
+            target.set_state(ThreadState::Ready);
             kernel.make_ready(target);
         }
         thread_op::SUSPEND => ipc::suspend(kernel, target),
         thread_op::CANCEL => ipc::cancel(kernel, target, Error::Cancelled),
         thread_op::READ_REGISTERS => {
-            for (index, word) in target.frame.registers().to_words().into_iter().enumerate() {
+            for (index, word) in target
+                .frame()
+                .registers()
+                .to_words()
+                .into_iter()
+                .enumerate()
+            {
                 thread.set_word(4 + index, word);
             }
         }
         thread_op::WRITE_REGISTERS => {
-            if target.state.get() != ThreadState::Inactive {
+            if target.state() != ThreadState::Inactive {
                 return Err(Error::BadState);
             }
             let registers = core::array::from_fn(|index| thread.word(4 + index));
             target
-                .frame
+                .frame()
                 .set_registers(&Registers::from_words(registers))?;
         }
         thread_op::INFO => {
@@ -232,7 +238,7 @@ fn configure(
     words: [u64; 4],
 ) -> Result<(), Error> {
     let [table, space, fault, buffer] = words;
-    if target.state.get() != ThreadState::Inactive {
+    if target.state() != ThreadState::Inactive {
         return Err(Error::BadState);
     }
     let table = thread.slot(table)?;
@@ -267,7 +273,7 @@ fn configure(
 
 fn on_space(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
     let target: Ref<Space> = named(slot, space_op::MAP_RIGHT)?;
-    let [frame, address, rights, _] = thread.frame.words();
+    let [frame, address, rights, _] = thread.frame().words();
     match label {
         space_op::MAP => space::map(
             kernel,
@@ -308,7 +314,7 @@ fn on_irq(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> 
         _ => 0,
     };
     let target: Ref<Irq> = named(slot, right)?;
-    let [endpoint, badge, ..] = thread.frame.words();
+    let [endpoint, badge, ..] = thread.frame().words();
     match label {
         irq_op::BIND => {
             let endpoint = thread.slot(endpoint)?;
@@ -335,7 +341,7 @@ fn on_ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
         _ => ioports::OUT_RIGHT,
     };
     check(slot, Kind::IoPorts, right)?;
-    let [port, width, argument, _] = thread.frame.words();
+    let [port, width, argument, _] = thread.frame().words();
     let (base, count) = (slot.data() & 0xffff, slot.data() >> 16);
     if !matches!(width, 1 | 2 | 4) || port < base || port + width > base + count {
         return Err(Error::InvalidArgument);
@@ -365,7 +371,7 @@ fn on_ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
 }
 
 fn on_system(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
-    let [first, second, third, _] = thread.frame.words();
+    let [first, second, third, _] = thread.frame().words();
     match label {
         system::IRQ_ATTACH => irq::attach(kernel, named(thread.slot(first)?, 0)?, second, third)?,
         system::DEVICE_FRAME => device_frame(slot, thread.slot(third)?, first, second)?,

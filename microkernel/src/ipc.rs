@@ -46,7 +46,7 @@ pub fn send(
         Some(receiver) => {
             stop_waiting(kernel, receiver);
             take(kernel, receiver, sender);
-            receiver.state.set(ThreadState::Ready);
+            receiver.set_state(ThreadState::Ready);
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
@@ -56,7 +56,7 @@ pub fn send(
             if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
                 return Err(Error::TimedOut);
             }
-            sender.state.set(ThreadState::Sending { to: endpoint });
+            sender.set_state(ThreadState::Sending { to: endpoint });
             endpoint.senders.push_back(sender);
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
@@ -68,13 +68,12 @@ pub fn send(
 
 /// Delivers a sender's message to a server, which owes the reply from now on.
 fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
-    sender.state.set(ThreadState::AwaitingReply {
+    sender.set_state(ThreadState::AwaitingReply {
         from: Holder::Thread(server),
     });
-    server.owed.set(Owed::Caller(sender));
     match sender.sent.get() {
         Sent::Call => {
-            let tag = Tag(sender.frame.rax.get());
+            let tag = Tag(sender.frame().rax.get());
             let mut low = (tag.extra() as u64) << 8;
             if tag.extra() > 0 {
                 server.copy_words(sender, tag.extra());
@@ -86,11 +85,11 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
                 low |= Flags::CAP_ARRIVED.bits() as u64;
             }
             let label = tag.0 & !0xffff_ffff;
-            server.frame.set_message(
+            server.frame().set_message(
                 label | low,
                 sender.badge.get(),
                 sender.leases[0].get().bits,
-                sender.frame.words(),
+                sender.frame().words(),
             );
         }
         Sent::Fault => trap::deliver(sender, server),
@@ -98,11 +97,12 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     // Whoever takes a call runs at its caller's priority, if that is higher, until it replies.
     let priority = server.base.get().max(sender.priority.get());
     kernel.set_priority(server, priority);
+    server.set_owed(Owed::Caller(sender));
 }
 
 /// Whether a thread may receive now.
 pub fn check_receive(server: ThreadRef) -> Result<(), Error> {
-    match server.owed.get() {
+    match server.owed() {
         Owed::Caller(_) => Err(Error::OwesReply),
         _ => Ok(()),
     }
@@ -115,7 +115,7 @@ pub fn receive(
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
 ) -> Result<Outcome, Error> {
-    if let Owed::Irq(irq) = server.owed.replace(Owed::Nothing) {
+    if let Owed::Irq(irq) = server.take_owed() {
         irq::acknowledge(kernel, irq);
     }
     if let Some(irq) = endpoint.pending.pop_front() {
@@ -126,7 +126,7 @@ pub fn receive(
         if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
             return Err(Error::TimedOut);
         }
-        server.state.set(ThreadState::Receiving { from: endpoint });
+        server.set_state(ThreadState::Receiving { from: endpoint });
         endpoint.receivers.push_back(server);
         if let Some(deadline) = deadline {
             kernel.timer.add(server, deadline);
@@ -139,7 +139,7 @@ pub fn receive(
 pub fn answered(server: ThreadRef, via: Option<Ref<Reply>>) -> Owed {
     match via {
         Some(reply) => reply.caller.get().map_or(Owed::Nothing, Owed::Caller),
-        None => server.owed.get(),
+        None => server.owed(),
     }
 }
 
@@ -182,7 +182,7 @@ pub fn reply(
     let client = match answered(server, via) {
         Owed::Nothing => return None,
         Owed::Irq(irq) => {
-            server.owed.set(Owed::Nothing);
+            server.set_owed(Owed::Nothing);
             irq::acknowledge(kernel, irq);
             return None;
         }
@@ -201,17 +201,17 @@ pub fn reply(
         low |= Flags::CAP_ARRIVED.bits() as u64;
     }
     client
-        .frame
-        .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame.words());
-    client.state.set(ThreadState::Ready);
+        .frame()
+        .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame().words());
+    client.set_state(ThreadState::Ready);
     Some(client)
 }
 
 /// Parks the server's current caller in a Reply object.
 pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     check_defer(server, reply)?;
-    if let Owed::Caller(client) = server.owed.replace(Owed::Nothing) {
-        client.state.set(ThreadState::AwaitingReply {
+    if let Owed::Caller(client) = server.take_owed() {
+        client.set_state(ThreadState::AwaitingReply {
             from: Holder::Reply(reply),
         });
         reply.caller.set(Some(client));
@@ -222,7 +222,7 @@ pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Resul
 
 /// Whether the server's current caller can be parked there.
 pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
-    match server.owed.get() {
+    match server.owed() {
         Owed::Irq(_) => Err(Error::BadState),
         Owed::Nothing => Err(Error::NoCaller),
         Owed::Caller(_) if reply.caller.get().is_some() => Err(Error::Busy),
@@ -232,11 +232,11 @@ pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
 
 /// Nobody owes `client` an answer any more.
 fn release(kernel: &mut Kernel, client: ThreadRef) {
-    match client.state.get() {
+    match client.state() {
         ThreadState::AwaitingReply {
             from: Holder::Thread(server),
         } => {
-            server.owed.set(Owed::Nothing);
+            server.set_owed(Owed::Nothing);
             kernel.set_priority(server, server.base.get());
         }
         ThreadState::AwaitingReply {
@@ -248,7 +248,7 @@ fn release(kernel: &mut Kernel, client: ThreadRef) {
 
 /// Takes a thread out of whatever queue it waits in, its partner's books and the timer. Its state is stale after this.
 pub fn stop_waiting(kernel: &mut Kernel, thread: ThreadRef) {
-    match thread.state.get() {
+    match thread.state() {
         ThreadState::Inactive | ThreadState::Ready => return,
         ThreadState::Sending { to } => to.senders.remove(thread),
         ThreadState::Receiving { from } => from.receivers.remove(thread),
@@ -261,7 +261,7 @@ pub fn stop_waiting(kernel: &mut Kernel, thread: ThreadRef) {
 ///
 /// A fault is not a call: cancelled or timed out, the thread tries its instruction again; without a partner, it stops.
 pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
-    let state = thread.state.get();
+    let state = thread.state();
     if matches!(state, ThreadState::Inactive | ThreadState::Ready) {
         return;
     }
@@ -270,7 +270,7 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
     let receiving = matches!(state, ThreadState::Receiving { .. });
     if !receiving && thread.sent.get() == Sent::Fault {
         if error == Error::PartnerDied {
-            thread.state.set(ThreadState::Inactive);
+            thread.set_state(ThreadState::Inactive);
             return;
         }
     } else {
@@ -279,9 +279,9 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
         } else {
             0
         };
-        thread.frame.set_status(error as u64 | delivered);
+        thread.frame().set_status(error as u64 | delivered);
     }
-    thread.state.set(ThreadState::Ready);
+    thread.set_state(ThreadState::Ready);
     kernel.make_ready(thread);
 }
 
@@ -289,5 +289,5 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
 pub fn suspend(kernel: &mut Kernel, thread: ThreadRef) {
     cancel(kernel, thread, Error::Cancelled);
     kernel.make_unready(thread);
-    thread.state.set(ThreadState::Inactive);
+    thread.set_state(ThreadState::Inactive);
 }

@@ -140,7 +140,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
             deliver(irq, receiver);
-            receiver.state.set(ThreadState::Ready);
+            receiver.set_state(ThreadState::Ready);
             kernel.make_ready(receiver);
         }
         None => {
@@ -153,9 +153,9 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
 /// Hands an interrupt to a receiver, which owes the acknowledgement.
 pub fn deliver(irq: Ref<Irq>, receiver: ThreadRef) {
     irq.progress.set(Progress::Delivered);
-    receiver.owed.set(Owed::Irq(irq));
+    receiver.set_owed(Owed::Irq(irq));
     let count = irq.count.replace(0);
-    receiver.frame.set_message(
+    receiver.frame().set_message(
         abi::tag::Flags::INTERRUPT.bits() as u64,
         irq.endpoint_slot.data(),
         0,

@@ -33,7 +33,8 @@ pub struct Kernel {
     pub tsc_hz: u64,
     /// TSC when the kernel started.
     pub boot_time: u64,
-    /// When the running thread began to be charged.
+    /// Who is charged for the time since `charged_from`: the thread that ran after the last slow switch.
+    payer: ThreadRef,
     charged_from: u64,
     /// The page-table root the processor uses.
     loaded_root: u64,
@@ -55,6 +56,7 @@ impl Kernel {
             trace: Trace::new(),
             tsc_hz: 0,
             boot_time: 0,
+            payer: idle,
             charged_from: 0,
             loaded_root: 0,
             empty_root: 0,
@@ -65,14 +67,29 @@ impl Kernel {
     pub fn begin(&mut self, root: u64, tsc_hz: u64) {
         self.tsc_hz = tsc_hz;
         self.boot_time = arch::cpu::now();
+        self.idle.set_state(ThreadState::Ready);
+        arch::set_current(self.idle);
         self.charged_from = self.boot_time;
         self.loaded_root = root;
         self.empty_root = root;
     }
 
+    /// The first step of every entry but the fast path: catches up with what that did. It switches threads by changing
+    /// TSS.RSP0 and CR3 alone, and leaves the running thread's state stale.
+    #[inline]
+    pub fn enter(&mut self) {
+        if let Some(current) = arch::current() {
+            self.current = current;
+        }
+        if self.current != self.idle {
+            self.current.set_state(ThreadState::Ready);
+            self.loaded_root = self.current.cr3.get();
+        }
+    }
+
     /// A thread in state Ready may run: queues it.
     pub fn make_ready(&mut self, thread: ThreadRef) {
-        debug_assert_eq!(thread.state.get(), ThreadState::Ready);
+        debug_assert_eq!(thread.state(), ThreadState::Ready);
         if thread != self.current {
             self.ready.push_back(thread);
         }
@@ -80,26 +97,26 @@ impl Kernel {
 
     /// Takes a thread out of the ready queue, if it is there.
     pub fn make_unready(&mut self, thread: ThreadRef) {
-        if thread.state.get() == ThreadState::Ready && thread != self.current {
+        if thread.state() == ThreadState::Ready && thread != self.current {
             self.ready.remove(thread);
         }
     }
 
     /// Changes the priority a thread runs at now.
-    pub fn set_priority(&mut self, thread: ThreadRef, priority: u8) {
+    pub fn set_priority(&mut self, thread: ThreadRef, priority: i32) {
         if thread.priority.get() == priority {
             return;
         }
         self.make_unready(thread);
         thread.priority.set(priority);
-        if thread.state.get() == ThreadState::Ready {
+        if thread.state() == ThreadState::Ready {
             self.make_ready(thread);
         }
     }
 
     /// The current thread just blocked and made `next` Ready: switches to it unless somebody more urgent is ready.
     pub fn hand_over(&mut self, next: ThreadRef) {
-        if next.priority.get() as i16 >= self.ready.top() {
+        if next.priority.get() >= self.ready.top() {
             self.switch_to(next);
         } else {
             self.make_ready(next);
@@ -109,13 +126,13 @@ impl Kernel {
     /// Picks who runs next. Every entry ends here.
     pub fn reschedule(&mut self) {
         let current = self.current;
-        if current.state.get() == ThreadState::Ready && current != self.idle {
-            if current.priority.get() as i16 >= self.ready.top() {
+        if current.state() == ThreadState::Ready {
+            if current.priority.get() >= self.ready.top() {
                 return;
             }
-            self.ready.push_front(current);
-        } else if self.ready.top() < 0 && current == self.idle {
-            return;
+            if current != self.idle {
+                self.ready.push_front(current);
+            }
         }
         let next = self.ready.pop().unwrap_or(self.idle);
         self.switch_to(next);
@@ -125,8 +142,8 @@ impl Kernel {
     pub fn rotate(&mut self) {
         let current = self.current;
         if current != self.idle
-            && current.state.get() == ThreadState::Ready
-            && self.ready.top() >= current.priority.get() as i16
+            && current.state() == ThreadState::Ready
+            && self.ready.top() >= current.priority.get()
         {
             self.ready.push_back(current);
             let next = self.ready.pop().unwrap_or(self.idle);
@@ -135,18 +152,32 @@ impl Kernel {
     }
 
     fn switch_to(&mut self, next: ThreadRef) {
-        let now = arch::cpu::now();
-        let previous = self.current;
-        previous
-            .paid
-            .set(previous.paid.get() + (now - self.charged_from));
-        self.charged_from = now;
+        self.charge(next);
         self.trace
-            .record(Event::Switch, next.physical(), next.frame.rip.get());
+            .record(Event::Switch, next.physical(), next.frame().rip.get());
         self.current = next;
         arch::set_current(next);
         if next != self.idle {
             self.load_root(next.cr3.get());
+        }
+    }
+
+    fn charge(&mut self, next: ThreadRef) {
+        let now = arch::cpu::now();
+        self.payer
+            .paid
+            .set(self.payer.paid.get() + (now - self.charged_from));
+        self.payer = next;
+        self.charged_from = now;
+    }
+
+    /// A thread is being destroyed: it neither runs nor pays any more.
+    pub fn forget(&mut self, thread: ThreadRef) {
+        if thread == self.payer {
+            self.charge(self.idle);
+        }
+        if thread == self.current {
+            self.switch_to(self.idle);
         }
     }
 
@@ -161,10 +192,5 @@ impl Kernel {
     /// The page-table root the processor uses.
     pub fn loaded_root(&self) -> u64 {
         self.loaded_root
-    }
-
-    /// The current thread is being destroyed: nobody runs until the entry ends.
-    pub fn forget_current(&mut self) {
-        self.switch_to(self.idle);
     }
 }

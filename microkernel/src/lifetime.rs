@@ -207,7 +207,8 @@ fn unhook(kernel: &mut Kernel, slot: SlotRef, cap: Capability) {
         return;
     }
     // SAFETY: the slot lies inside a live Thread, which is aligned to its size.
-    let thread: ThreadRef = unsafe { Ref::from_address(slot.address() & !(thread::SIZE - 1)) };
+    let thread: ThreadRef =
+        unsafe { Ref::from_address((slot.address() & !(thread::SIZE - 1)) + thread::OFFSET) };
     match cap.kind {
         Kind::CapTable => {
             thread.table_slots.set(0);
@@ -244,10 +245,10 @@ fn abandon(kernel: &mut Kernel, endpoint: Ref<Endpoint>, budget: &mut Budget) ->
 fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
     ipc::stop_waiting(kernel, thread);
     kernel.make_unready(thread);
-    thread.state.set(ThreadState::Inactive);
-    if let Owed::Caller(caller) = thread.owed.get() {
+    thread.set_state(ThreadState::Inactive);
+    if let Owed::Caller(caller) = thread.owed() {
         debug_assert!(matches!(
-            caller.state.get(),
+            caller.state(),
             ThreadState::AwaitingReply {
                 from: Holder::Thread(_)
             }
@@ -255,9 +256,7 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
         ipc::cancel(kernel, caller, Error::PartnerDied);
     }
     unconfigure(kernel, thread);
-    if thread == kernel.current {
-        kernel.forget_current();
-    }
+    kernel.forget(thread);
 }
 
 /// Takes away what CONFIGURE gave.

@@ -8,17 +8,20 @@ use crate::{
     raw::Ref,
     slot::{Flags, SlotRef},
     space::Space,
-    thread::Thread,
+    thread::{self, Thread},
 };
 
 /// A kernel object that lies at an address.
 pub trait Object {
     /// Its kind.
     const KIND: Kind;
+    /// Where in the object's memory the `Self` lies.
+    const OFFSET: u64 = 0;
 }
 
 impl Object for Thread {
     const KIND: Kind = Kind::Thread;
+    const OFFSET: u64 = thread::OFFSET;
 }
 impl Object for Space {
     const KIND: Kind = Kind::Space;
@@ -38,7 +41,7 @@ impl Object for Irq {
 pub fn named<T: Object>(slot: SlotRef, rights: Rights) -> Result<Ref<T>, Error> {
     check(slot, T::KIND, rights)?;
     // SAFETY: a slot of this kind holds the address of a live object of that type: `untyped` created both together.
-    Ok(unsafe { Ref::from_address(slot.object()) })
+    Ok(unsafe { Ref::from_address(slot.object() + T::OFFSET) })
 }
 
 /// Whether a slot holds a usable capability of this kind with all of `rights`.
@@ -58,5 +61,5 @@ pub fn check(slot: SlotRef, kind: Kind, rights: Rights) -> Result<(), Error> {
 /// The object a slot names, whatever state the capability is in: for taking things apart.
 pub fn of<T: Object>(slot: SlotRef) -> Option<Ref<T>> {
     // SAFETY: as in `named`.
-    (slot.kind() == T::KIND).then(|| unsafe { Ref::from_address(slot.object()) })
+    (slot.kind() == T::KIND).then(|| unsafe { Ref::from_address(slot.object() + T::OFFSET) })
 }

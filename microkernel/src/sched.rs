@@ -11,7 +11,7 @@ pub struct Ready {
     /// Bit p of word p / 64: queue p is not empty.
     occupied: [u64; 4],
     /// Highest priority in the queues, -1 if they are empty.
-    top: i16,
+    top: i32,
 }
 
 impl Ready {
@@ -26,27 +26,27 @@ impl Ready {
 
     /// Highest priority that is ready, -1 if none is.
     #[inline]
-    pub fn top(&self) -> i16 {
+    pub fn top(&self) -> i32 {
         self.top
     }
 
     /// Adds a thread behind its equals.
     pub fn push_back(&mut self, thread: ThreadRef) {
-        let priority = thread.priority.get();
+        let priority = thread.priority.get() as u8;
         self.queues[priority as usize].push_back(thread);
         self.occupy(priority);
     }
 
     /// Adds a thread before its equals: it was interrupted.
     pub fn push_front(&mut self, thread: ThreadRef) {
-        let priority = thread.priority.get();
+        let priority = thread.priority.get() as u8;
         self.queues[priority as usize].push_front(thread);
         self.occupy(priority);
     }
 
     fn occupy(&mut self, priority: u8) {
         self.occupied[priority as usize / 64] |= 1 << (priority % 64);
-        self.top = self.top.max(priority as i16);
+        self.top = self.top.max(priority as i32);
     }
 
     /// Takes the next thread of the highest priority.
@@ -59,7 +59,7 @@ impl Ready {
 
     /// Takes a thread out.
     pub fn remove(&mut self, thread: ThreadRef) {
-        let priority = thread.priority.get();
+        let priority = thread.priority.get() as u8;
         self.queues[priority as usize].remove(thread);
         self.vacate(priority);
     }
@@ -70,12 +70,12 @@ impl Ready {
             return;
         }
         self.occupied[priority as usize / 64] &= !(1 << (priority % 64));
-        if self.top == priority as i16 {
+        if self.top == priority as i32 {
             self.top = (0..4)
                 .rev()
                 .find(|&word| self.occupied[word] != 0)
                 .map_or(-1, |word| {
-                    word as i16 * 64 + 63 - self.occupied[word].leading_zeros() as i16
+                    word as i32 * 64 + 63 - self.occupied[word].leading_zeros() as i32
                 });
         }
     }

@@ -19,16 +19,17 @@ use crate::{
 
 /// The running thread executed SYSCALL; its registers are in its frame.
 pub fn handle(kernel: &mut Kernel) {
+    kernel.enter();
     let thread = kernel.current;
-    let tag = Tag(thread.frame.rax.get());
+    let tag = Tag(thread.frame().rax.get());
     kernel.trace.record(Event::Call, thread.physical(), tag.0);
     let result = dispatch(kernel, thread, tag);
     // A thread that destroyed itself is gone: nobody is told.
     if kernel.current == thread {
         match result {
-            Ok(Outcome::Done(words)) => thread.frame.set_message(0, 0, 0, words),
+            Ok(Outcome::Done(words)) => thread.frame().set_message(0, 0, 0, words),
             Ok(Outcome::Written) => {}
-            Err(error) => thread.frame.set_status(error as u64),
+            Err(error) => thread.frame().set_status(error as u64),
         }
     }
     kernel.reschedule();
@@ -55,7 +56,7 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
     if !known(op).contains(flags) || tag.extra() > Tag::MAX_EXTRA {
         return Err(Error::InvalidTag);
     }
-    let frame = &thread.frame;
+    let frame = thread.frame();
     thread.transfer.set(if flags.contains(Flags::CAP) {
         frame.r9.get()
     } else {
@@ -90,9 +91,7 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
             // The reply is done; from here on errors are the receive half's.
             let received = ipc::receive(kernel, thread, endpoint, deadline);
             match client {
-                Some(client) if thread.state.get() != ThreadState::Ready => {
-                    kernel.hand_over(client)
-                }
+                Some(client) if thread.state() != ThreadState::Ready => kernel.hand_over(client),
                 Some(client) => kernel.make_ready(client),
                 None => {}
             }
@@ -113,7 +112,7 @@ fn call(
     tag: Tag,
     deadline: Option<u64>,
 ) -> Result<Outcome, Error> {
-    let index = thread.frame.rdi.get();
+    let index = thread.frame().rdi.get();
     if index == 0 {
         return invoke::caller(kernel, thread, tag.label());
     }
@@ -129,12 +128,12 @@ fn call(
 
 /// The endpoint named by RDI, to receive from.
 fn receive_from(thread: ThreadRef) -> Result<Ref<Endpoint>, Error> {
-    object::named(thread.slot(thread.frame.rdi.get())?, endpoint::RECV)
+    object::named(thread.slot(thread.frame().rdi.get())?, endpoint::RECV)
 }
 
 /// The Reply object named by RSI.
 fn reply_object(thread: ThreadRef) -> Result<Ref<Reply>, Error> {
-    object::named(thread.slot(thread.frame.rsi.get())?, 0)
+    object::named(thread.slot(thread.frame().rsi.get())?, 0)
 }
 
 /// Checks everything about a reply and copies its payload: after this it cannot fail.
@@ -152,8 +151,8 @@ fn decode_reply(thread: ThreadRef, tag: Tag) -> Result<Option<Ref<Reply>>, Error
     }
     if flags.contains(Flags::PAYLOAD) {
         let payload = Payload {
-            address: thread.frame.rdx.get(),
-            length: thread.frame.r8.get(),
+            address: thread.frame().rdx.get(),
+            length: thread.frame().r8.get(),
         };
         ipc::copy_payload(thread, target, payload)?;
     }
@@ -177,7 +176,7 @@ fn check_transfer(thread: ThreadRef, through: Option<SlotRef>) -> Result<(), Err
 
 /// Notes what a call lends. The descriptors are copied before they are checked.
 fn record_leases(thread: ThreadRef, tag: Tag) -> Result<(), Error> {
-    let frame = &thread.frame;
+    let frame = thread.frame();
     let first = Lease::checked(frame.rdx.get(), frame.r8.get())?;
     let mut count = 1;
     if tag.flags().contains(Flags::LEASES) {

@@ -1,6 +1,6 @@
 //! A thread of execution, and a state that says what it waits for.
 
-use core::cell::Cell;
+use core::{cell::Cell, mem::offset_of};
 
 use abi::{Error, object::thread::State as StateNumber};
 use intrusive_collections::RBTreeLink;
@@ -75,45 +75,65 @@ pub enum Sent {
     Fault,
 }
 
-/// Lower half of a Thread object.
+/// Lower half of a Thread object: the saved registers lie right below the [`Thread`], so that one word (TSS.RSP0)
+/// says who runs and where the processor saves a trap's registers.
 #[repr(C, align(4096))]
-pub struct Thread {
-    /// Saved registers. The processor pushes a trap's frame straight to the end of this field (TSS.RSP0).
-    pub frame: Frame,
+pub struct Block {
+    _unused: [u64; 10],
+    frame: Frame,
+    thread: Thread,
+}
 
-    // What it may use: cached from the embedded slots below.
+/// Where in its object the [`Thread`] lies.
+pub const OFFSET: u64 = offset_of!(Block, thread) as u64;
+const _: () = assert!(size_of::<Block>() == 4096);
+const _: () = assert!(offset_of!(Block, frame) + size_of::<Frame>() == OFFSET as usize);
+
+impl Block {
+    /// An Inactive thread.
+    pub const fn new(priority: i32) -> Self {
+        Self {
+            _unused: [0; 10],
+            frame: Frame::new(),
+            thread: Thread::new(priority),
+        }
+    }
+}
+
+/// The part of a thread that the kernel works with. The first fields are the ones the fast path uses.
+#[repr(C)]
+pub struct Thread {
     /// Page-table root, as CR3 wants it.
     pub cr3: Cell<u64>,
     /// First slot of its CapTable.
     pub table: Cell<u64>,
     /// Slots of its CapTable; 0 without one.
-    pub table_slots: Cell<u32>,
-
-    // Scheduling.
-    /// Priority it runs at now: the base, or that of the caller it serves.
-    pub priority: Cell<u8>,
-    /// Priority it was given.
-    pub base: Cell<u8>,
-    /// No priority set through it is above this.
-    pub ceiling: Cell<u8>,
-    link: Link<Thread>,
-    /// TSC ticks it ran.
-    pub paid: Cell<u64>,
-
-    // IPC.
-    /// What it waits for.
-    pub state: Cell<ThreadState>,
-    /// What it owes.
-    pub owed: Cell<Owed>,
-    /// Kind of its message while Sending or AwaitingReply.
-    pub sent: Cell<Sent>,
-    /// Badge of the capability it called through.
-    pub badge: Cell<u64>,
+    pub table_slots: Cell<u64>,
+    /// [`Thread::state`], packed into a word.
+    wait: Cell<u64>,
+    /// The caller it owes a reply, if the fast path may answer; else [`nobody`].
+    fast_caller: Cell<ThreadRef>,
     /// Memory it lends while AwaitingReply.
     pub leases: [Cell<Lease>; 4],
-    /// How many of them: 0 (a fault), 1, or 4.
+    /// Priority it runs at now: the base, or that of the caller it serves.
+    pub priority: Cell<i32>,
+
+    /// Priority it was given.
+    pub base: Cell<i32>,
+    /// No priority set through it is above this.
+    pub ceiling: Cell<u8>,
+    /// How many leases count. 1, but for the time it waits for the reply to a call with more of them, or to a fault (0).
     pub lease_count: Cell<u8>,
-    /// Index of the slot it passes or receives into: R9 of its call or receive.
+    /// Kind of its message. `Call`, but for the time its fault is being handled.
+    pub sent: Cell<Sent>,
+    link: Link<Thread>,
+    /// TSC ticks it paid.
+    pub paid: Cell<u64>,
+    /// What it owes, if not to `fast_caller`.
+    owed: Cell<Owed>,
+    /// Badge of the capability it called through, while Sending.
+    pub badge: Cell<u64>,
+    /// Slots it passes from and receives into: R9 of its call or receive; else 0.
     pub transfer: Cell<u64>,
     /// When to give up, absolute TSC; valid while in the timer queue.
     pub deadline: Cell<u64>,
@@ -125,17 +145,39 @@ pub struct Thread {
     pub stopped_by: Cell<u64>,
 
     // Embedded capabilities: children of the slots named at CONFIGURE.
-    /// Its CapTable.
     table_slot: Slot,
-    /// Its Space.
     space_slot: Slot,
-    /// Where its faults go.
     fault_slot: Slot,
     /// User address of the message buffer, 0 if not mapped.
     pub buffer: Cell<u64>,
 }
 
-const _: () = assert!(size_of::<Thread>() == 4096);
+struct Nobody(Block);
+// SAFETY: never written.
+unsafe impl Sync for Nobody {}
+static NOBODY: Nobody = Nobody(Block::new(-2));
+
+/// Stands for "no thread" where the fast path compares priorities: less urgent than every other.
+pub const fn nobody() -> ThreadRef {
+    Ref::from_static(&NOBODY.0.thread)
+}
+
+/// The thread inside a block that always lives.
+pub const fn in_static(block: &'static Block) -> ThreadRef {
+    Ref::from_static(&block.thread)
+}
+
+/// Makes an Inactive thread.
+///
+/// # Safety
+/// As [`Ref::create`], for [`SIZE`] bytes at `address`.
+pub unsafe fn create(address: u64) -> ThreadRef {
+    // SAFETY: as the caller promises.
+    unsafe {
+        Ref::create(address, Block::new(0));
+        Ref::from_address(address + OFFSET)
+    }
+}
 
 impl Linked for Thread {
     fn link(&self) -> &Link<Self> {
@@ -145,23 +187,23 @@ impl Linked for Thread {
 
 impl Thread {
     /// An Inactive thread without anything.
-    pub const fn new() -> Self {
+    pub const fn new(priority: i32) -> Self {
         Self {
-            frame: Frame::new(),
             cr3: Cell::new(0),
             table: Cell::new(0),
             table_slots: Cell::new(0),
-            priority: Cell::new(0),
-            base: Cell::new(0),
+            wait: Cell::new(INACTIVE),
+            fast_caller: Cell::new(nobody()),
+            leases: [const { Cell::new(Lease::NONE) }; 4],
+            priority: Cell::new(priority),
+            base: Cell::new(priority),
             ceiling: Cell::new(0),
+            lease_count: Cell::new(1),
+            sent: Cell::new(Sent::Call),
             link: Link::new(),
             paid: Cell::new(0),
-            state: Cell::new(ThreadState::Inactive),
             owed: Cell::new(Owed::Nothing),
-            sent: Cell::new(Sent::Call),
             badge: Cell::new(0),
-            leases: [const { Cell::new(Lease::NONE) }; 4],
-            lease_count: Cell::new(0),
             transfer: Cell::new(0),
             deadline: Cell::new(0),
             timer: RBTreeLink::new(),
@@ -174,10 +216,98 @@ impl Thread {
         }
     }
 
+    /// What it waits for. Stale while the thread runs: every entry but the fast path first says Ready.
+    #[inline]
+    pub fn state(&self) -> ThreadState {
+        let wait = self.wait.get();
+        let pointer = wait & !TAG;
+        // SAFETY: `set_state` packed a reference to a live object, and its end clears the state first.
+        unsafe {
+            match wait & TAG {
+                AWAITING_THREAD => ThreadState::AwaitingReply {
+                    from: Holder::Thread(Ref::from_address(pointer)),
+                },
+                AWAITING_PARKED => ThreadState::AwaitingReply {
+                    from: Holder::Reply(Ref::from_address(pointer)),
+                },
+                RECEIVING => ThreadState::Receiving {
+                    from: Ref::from_address(pointer),
+                },
+                SENDING => ThreadState::Sending {
+                    to: Ref::from_address(pointer),
+                },
+                READY => ThreadState::Ready,
+                _ => ThreadState::Inactive,
+            }
+        }
+    }
+
+    /// Changes [`Thread::state`].
+    #[inline]
+    pub fn set_state(&self, state: ThreadState) {
+        self.wait.set(match state {
+            ThreadState::Inactive => INACTIVE,
+            ThreadState::Ready => READY,
+            ThreadState::Sending { to } => to.address() | SENDING,
+            ThreadState::Receiving { from } => from.address() | RECEIVING,
+            ThreadState::AwaitingReply {
+                from: Holder::Thread(server),
+            } => server.address() | AWAITING_THREAD,
+            ThreadState::AwaitingReply {
+                from: Holder::Reply(reply),
+            } => reply.address() | AWAITING_PARKED,
+        });
+    }
+
+    /// What it owes.
+    #[inline]
+    pub fn owed(&self) -> Owed {
+        let caller = self.fast_caller.get();
+        if caller != nobody() {
+            Owed::Caller(caller)
+        } else {
+            self.owed.get()
+        }
+    }
+
+    /// Changes [`Thread::owed`]. Its priority must be what it will be while it owes this: a reply on the fast path does
+    /// not change it back.
+    #[inline]
+    pub fn set_owed(&self, owed: Owed) {
+        match owed {
+            Owed::Caller(caller)
+                if caller.is_plain_caller() && self.priority.get() == self.base.get() =>
+            {
+                self.fast_caller.set(caller);
+                self.owed.set(Owed::Nothing);
+            }
+            other => {
+                self.fast_caller.set(nobody());
+                self.owed.set(other);
+            }
+        }
+    }
+
+    /// [`Thread::owed`], and from now on it owes nothing.
+    #[inline]
+    pub fn take_owed(&self) -> Owed {
+        let owed = self.owed();
+        self.set_owed(Owed::Nothing);
+        owed
+    }
+
+    /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.
+    fn is_plain_caller(&self) -> bool {
+        self.sent.get() == Sent::Call
+            && self.lease_count.get() == 1
+            && self.transfer.get() == 0
+            && !self.timer.is_linked()
+    }
+
     /// The slot at an index of its table. Index 0 is the table's own and never found.
     #[inline]
     pub fn slot(&self, index: u64) -> Result<SlotRef, Error> {
-        if index == 0 || index >= self.table_slots.get() as u64 {
+        if index == 0 || index >= self.table_slots.get() {
             return Err(Error::NoCapability);
         }
         // SAFETY: the table has `table_slots` slots from `table` on; `lifetime` clears both when the table goes.
@@ -186,7 +316,7 @@ impl Thread {
 
     /// The number of its state, for `INFO`.
     pub fn state_number(&self) -> StateNumber {
-        match self.state.get() {
+        match self.state() {
             ThreadState::Inactive => StateNumber::Inactive,
             ThreadState::Ready => StateNumber::Ready,
             ThreadState::Sending { .. } => StateNumber::Sending,
@@ -196,13 +326,30 @@ impl Thread {
     }
 }
 
-impl Default for Thread {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+// Tags of a packed state; the rest of the word is the address of a partner, aligned to 16 at least.
+const TAG: u64 = 7;
+/// Tag of "waiting for a reply from that thread": 0, because the fast path stores the plain address.
+const AWAITING_THREAD: u64 = 0;
+/// Tag of "waiting for a message at that endpoint"; the fast path adds it.
+pub const RECEIVING: u64 = 1;
+const SENDING: u64 = 2;
+const AWAITING_PARKED: u64 = 3;
+const READY: u64 = 4;
+const INACTIVE: u64 = 5;
 
 impl ThreadRef {
+    /// Its saved registers.
+    #[inline]
+    pub fn frame(self) -> &'static Frame {
+        // SAFETY: the frame is part of the same object ([`Block`]) and lives as long. Its fields are Cells.
+        unsafe { &*((self.address() - size_of::<Frame>() as u64) as *const Frame) }
+    }
+
+    /// Kernel address of the message buffer page.
+    fn buffer_page(self) -> u64 {
+        self.address() - OFFSET + 4096
+    }
+
     /// Its embedded CapTable slot.
     pub fn table_slot(self) -> SlotRef {
         embedded(&self.table_slot)
@@ -220,7 +367,7 @@ impl ThreadRef {
 
     /// Physical address of the message buffer page.
     pub fn buffer_physical(self) -> u64 {
-        self.physical() + 4096
+        mem::to_physical(self.buffer_page())
     }
 
     /// Reads word `index` (4 to 127) of the message buffer.
@@ -230,7 +377,7 @@ impl ThreadRef {
         // SAFETY: the buffer is the second page of the Thread object. User programs write it too, so it is only
         // ever read and written through raw volatile accesses.
         unsafe {
-            ((self.address() + 4096) as *const u64)
+            (self.buffer_page() as *const u64)
                 .add(index)
                 .read_volatile()
         }
@@ -242,7 +389,7 @@ impl ThreadRef {
         assert!(index < 512);
         // SAFETY: as in `word`.
         unsafe {
-            ((self.address() + 4096) as *mut u64)
+            (self.buffer_page() as *mut u64)
                 .add(index)
                 .write_volatile(value)
         }
@@ -257,7 +404,7 @@ impl ThreadRef {
 
     /// Kernel address of the block area of the message buffer (from word 4 on).
     pub fn block_address(self) -> u64 {
-        mem::to_virtual(self.buffer_physical()) + abi::buffer::word(4) as u64
+        self.buffer_page() + abi::buffer::word(4) as u64
     }
 }
 

@@ -111,7 +111,7 @@ pub fn fired(kernel: &mut Kernel) {
 #[inline]
 pub fn settle(kernel: &mut Kernel) {
     let contended =
-        kernel.current != kernel.idle && kernel.ready.top() >= kernel.current.priority.get() as i16;
+        kernel.current != kernel.idle && kernel.ready.top() >= kernel.current.priority.get();
     if contended && kernel.timer.slice_end == NEVER {
         kernel.timer.slice_end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
     }

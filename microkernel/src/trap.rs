@@ -22,6 +22,7 @@ pub const SPURIOUS_VECTOR: u8 = 255;
 
 /// The running thread trapped, or an interrupt arrived while it (or nobody) ran.
 pub fn handle(kernel: &mut Kernel, vector: u8) {
+    kernel.enter();
     match vector {
         0..32 => exception(kernel, vector),
         TIMER_VECTOR => {
@@ -71,24 +72,24 @@ fn exception(kernel: &mut Kernel, vector: u8) {
             log!(
                 "thread {:#x} stopped: exception {vector}, error {:#x}, address {:#x}, rip {:#x}, and no fault endpoint",
                 thread.physical(),
-                thread.frame.error.get(),
+                thread.frame().error.get(),
                 thread.fault_address.get(),
-                thread.frame.rip.get()
+                thread.frame().rip.get()
             );
         }
     }
 }
 
 fn stop(thread: ThreadRef) {
-    thread.state.set(ThreadState::Inactive);
+    thread.set_state(ThreadState::Inactive);
     thread
         .stopped_by
-        .set(thread.frame.vector.get() & 0xff | 1 << 8);
+        .set(thread.frame().vector.get() & 0xff | 1 << 8);
 }
 
 /// Writes the message about a thread's fault.
 pub fn deliver(sender: ThreadRef, server: ThreadRef) {
-    let frame = &sender.frame;
+    let frame = sender.frame();
     let registers = frame.registers().to_words();
     for (index, &word) in registers[2..].iter().enumerate() {
         server.set_word(4 + index, word);
@@ -101,12 +102,14 @@ pub fn deliver(sender: ThreadRef, server: ThreadRef) {
         registers[0],
         registers[1],
     ];
-    server.frame.set_message(low, sender.badge.get(), 0, words);
+    server
+        .frame()
+        .set_message(low, sender.badge.get(), 0, words);
 }
 
 /// Whether a reply to a fault can be carried out.
 pub fn check_answer(server: ThreadRef, tag: Tag) -> Result<(), abi::Error> {
-    let [_, _, rip, _] = server.frame.words();
+    let [_, _, rip, _] = server.frame().words();
     if tag.extra() == fault::EXTRA && rip >= USER_END {
         Err(abi::Error::InvalidAddress)
     } else {
@@ -121,15 +124,15 @@ pub fn answer(client: ThreadRef, server: ThreadRef, tag: Tag) -> Option<ThreadRe
         return None;
     }
     if tag.extra() == fault::EXTRA {
-        let [_, _, rip, rsp] = server.frame.words();
+        let [_, _, rip, rsp] = server.frame().words();
         let mut words = [0; Registers::WORDS];
         (words[0], words[1]) = (rip, rsp);
         for (index, word) in words[2..].iter_mut().enumerate() {
             *word = server.word(4 + index);
         }
         // `check_answer` saw the same RIP.
-        let _ = client.frame.set_registers(&Registers::from_words(words));
+        let _ = client.frame().set_registers(&Registers::from_words(words));
     }
-    client.state.set(ThreadState::Ready);
+    client.set_state(ThreadState::Ready);
     Some(client)
 }

@@ -9,9 +9,7 @@ use crate::{
     mem, object,
     raw::Ref,
     slot::{self, Capability, Flags, SlotRef},
-    space, thread,
-    thread::Thread,
-    tree,
+    space, thread, tree,
 };
 
 /// Watermarks count in units of this many bytes: the smallest object.
@@ -218,7 +216,7 @@ fn create(
     unsafe {
         match request.kind {
             Kind::Thread => {
-                Ref::create(address, Thread::new());
+                thread::create(address);
             }
             Kind::Endpoint => {
                 Ref::create(address, Endpoint::new());

@@ -56,10 +56,7 @@ impl Lease {
         offset: u64,
         length: u64,
     ) -> Result<u64, Error> {
-        debug_assert!(matches!(
-            client.state.get(),
-            ThreadState::AwaitingReply { .. }
-        ));
+        debug_assert!(matches!(client.state(), ThreadState::AwaitingReply { .. }));
         if index >= client.lease_count.get() as u64 {
             return Err(Error::LeaseBounds);
         }

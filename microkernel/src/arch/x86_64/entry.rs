@@ -257,7 +257,7 @@ pub fn start(kernel: &mut Kernel) -> ! {
 }
 
 fn frame_of(thread: ThreadRef) -> *const Frame {
-    &raw const thread.frame
+    thread.frame()
 }
 
 /// The frame to go on with.

@@ -75,6 +75,14 @@ pub fn set_trap_stack(address: u64) {
     };
 }
 
+/// What [`set_trap_stack`] wrote last.
+#[inline]
+pub fn trap_stack() -> u64 {
+    // SAFETY: one CPU; the structure is packed, hence the raw read.
+    unsafe { ptr::read_unaligned(&raw const (*POSTERN_TSS.0.get()).privilege_stack_table[0]) }
+        .as_u64()
+}
+
 /// Loads segments, TSS and IST stacks.
 pub fn init() {
     // SAFETY: called once at boot with interrupts off; table and segment are statics; the selectors are those of the

@@ -16,7 +16,7 @@ pub mod serial;
 
 use spin::Once;
 
-use crate::thread::ThreadRef;
+use crate::{raw::Ref, thread::ThreadRef};
 
 /// Whether this is the kernel itself, or the core under test on a host.
 pub const BARE: bool = cfg!(target_os = "none");
@@ -24,7 +24,14 @@ pub const BARE: bool = cfg!(target_os = "none");
 /// Tells the processor which thread runs: its traps are saved in that thread's frame.
 #[inline]
 pub fn set_current(thread: ThreadRef) {
-    gdt::set_trap_stack(thread.address() + size_of::<frame::Frame>() as u64);
+    gdt::set_trap_stack(thread.address());
+}
+
+/// The thread that runs, as the processor knows it; `None` on a host.
+#[inline]
+pub fn current() -> Option<ThreadRef> {
+    // SAFETY: `set_current` and the fast path write only addresses of live threads there.
+    BARE.then(|| unsafe { Ref::from_address(gdt::trap_stack()) })
 }
 
 /// Physical memory that no device frame may name: RAM and the interrupt controllers.

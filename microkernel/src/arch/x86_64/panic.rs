@@ -100,7 +100,7 @@ fn backtrace(rip: u64, mut rbp: u64) {
 fn end() -> ! {
     let kernel = boot::kernel();
     log!("thread {:#x}", kernel.current.physical());
-    registers("its registers", &kernel.current.frame);
+    registers("its registers", kernel.current.frame());
     log!("last events, oldest first:");
     for (event, first, second) in kernel.trace.events() {
         log!("  {event:?} {first:#x} {second:#x}");
