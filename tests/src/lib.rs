@@ -1,1 +1,56 @@
-//! Host-side integration tests.
+//! What the integration tests in `tests/tests/` share.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::time::Duration;
+
+use postern::qemu::Options;
+use postern::run::{self, Outcome};
+use postern::system::System;
+
+/// Most emulators that run at once, over all test programs: as many as the smallest machine has cores.
+const SEATS: usize = 2;
+
+/// No healthy run takes longer. It only ends runs that hang; no test waits for it.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
+/// The right to run an emulator, until it is dropped.
+pub struct Seat(#[expect(dead_code, reason = "the lock lives as long as the file")] File);
+
+/// Waits for a free seat.
+pub fn seat() -> Seat {
+    let folder = postern::paths::state().expect("target/postern can be created");
+    let mut files: Vec<File> = (0..SEATS)
+        .map(|number| File::create(folder.join(format!("seat-{number}"))))
+        .collect::<Result<_, _>>()
+        .expect("a seat's file can be created");
+    let free = files.iter().position(|file| file.try_lock().is_ok());
+    let file = files.swap_remove(free.unwrap_or(std::process::id() as usize % SEATS));
+    if free.is_none() {
+        file.lock().expect("a seat's file can be locked");
+    }
+    Seat(file)
+}
+
+/// Boots the system that `options` name, runs the commands of `options.exec` at its shell and returns how it ended.
+///
+/// # Panics
+/// The machine could not be started.
+pub fn execute(options: &Options) -> Outcome {
+    let system = System::load(&options.system).expect("the manifest passes its checks");
+    execute_system(options, &system)
+}
+
+/// [`execute`], with a manifest made by the test.
+///
+/// # Panics
+/// As [`execute`].
+pub fn execute_system(options: &Options, system: &System) -> Outcome {
+    let _seat = seat();
+    let mut options = options.clone();
+    options.timeout.get_or_insert(LIMIT);
+    let (outcome, symbols) =
+        run::execute(&options, system, |_| Ok(()), &mut |_| Ok(())).expect("the machine starts");
+    println!("{}", symbols.annotate(&outcome.log));
+    outcome
+}
