@@ -21,7 +21,9 @@ use crate::{
     tree,
 };
 
-struct Global(UnsafeCell<Kernel>);
+/// The kernel's state, where the fast path finds it.
+#[repr(transparent)]
+pub struct Global(UnsafeCell<Kernel>);
 // SAFETY: one CPU, interrupts off in the kernel, and each entry borrows it once (`kernel`).
 unsafe impl Sync for Global {}
 
@@ -30,7 +32,10 @@ struct Idle(Block);
 unsafe impl Sync for Idle {}
 
 static IDLE: Idle = Idle(Block::new(-1));
-static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
+/// See [`kernel`].
+#[unsafe(no_mangle)]
+pub static POSTERN_KERNEL: Global =
+    Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
 
 /// The kernel's state.
 #[expect(
@@ -40,7 +45,7 @@ static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(thread::in_static(&ID
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: called once by each entry (`entry.rs`), at boot before the first exit, and by a panic, which does not
     // return to the holder. Entries do not nest: interrupts are off.
-    unsafe { &mut *KERNEL.0.get() }
+    unsafe { &mut *POSTERN_KERNEL.0.get() }
 }
 
 /// Page-table pages for root: 2^18 bytes hold 62, for 100 MiB and more of archive and heap.
@@ -191,8 +196,7 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
     space::map_buffer(space, thread, root::THREAD_AREA)
         .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
-    thread.table.set(table);
-    thread.table_slots.set(1 << root::TABLE_BITS);
+    thread.set_table(table, 1 << root::TABLE_BITS);
     thread.cr3.set(space.root());
     Ok(())
 }

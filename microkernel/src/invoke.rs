@@ -186,6 +186,8 @@ fn on_thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
                 _ => 0,
             };
             kernel.set_priority(target, served.max(priority as i32));
+            // Whether the fast path may answer depends on the priority.
+            target.set_owed(target.owed());
         }
         thread_op::START => {
             if target.state() != ThreadState::Inactive {
@@ -265,8 +267,7 @@ fn configure(
     if let Some(fault) = fault {
         captable::embed(fault, target.fault_slot(), None, Owner::Thread)?;
     }
-    target.table.set(table.object());
-    target.table_slots.set(1 << table.extra());
+    target.set_table(table.object(), 1 << table.extra());
     target.cr3.set(space.root());
     Ok(())
 }

@@ -136,7 +136,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
     let Some(endpoint) = irq.endpoint() else {
         return;
     };
-    match endpoint.receivers.first() {
+    match endpoint.first_receiver() {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
             deliver(irq, receiver);
@@ -145,7 +145,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
         }
         None => {
             irq.progress.set(Progress::Pending);
-            endpoint.pending.push_back(irq);
+            endpoint.add_pending(irq);
         }
     }
 }
@@ -154,6 +154,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
 pub fn deliver(irq: Ref<Irq>, receiver: ThreadRef) {
     irq.progress.set(Progress::Delivered);
     receiver.set_owed(Owed::Irq(irq));
+    receiver.transfer.set(0);
     let count = irq.count.replace(0);
     receiver.frame().set_message(
         abi::tag::Flags::INTERRUPT.bits() as u64,
@@ -191,7 +192,7 @@ pub fn bind(irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
 pub fn unbound(irq: Ref<Irq>) {
     if irq.progress.get() == Progress::Pending {
         if let Some(endpoint) = irq.endpoint() {
-            endpoint.pending.remove(irq);
+            endpoint.remove_pending(irq);
         }
         irq.progress.set(Progress::Idle);
     }

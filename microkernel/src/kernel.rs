@@ -1,5 +1,7 @@
 //! The kernel's whole state. One CPU, interrupts off: whoever holds the `&mut` is alone.
 
+use core::mem::offset_of;
+
 use crate::{
     arch,
     irq::Vectors,
@@ -10,6 +12,9 @@ use crate::{
     timer::Timer,
     trace::{Event, Trace},
 };
+
+/// Where the fast path finds the highest priority that is ready.
+pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
 
 /// The kernel's state.
 pub struct Kernel {

@@ -4,6 +4,7 @@ pub mod apic;
 pub mod clock;
 pub mod cpu;
 pub mod entry;
+pub mod fastpath;
 pub mod frame;
 pub mod gdt;
 pub mod idt;
