@@ -38,10 +38,6 @@ pub static POSTERN_KERNEL: Global =
     Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
 
 /// The kernel's state.
-#[expect(
-    clippy::mut_from_ref,
-    reason = "one entry, one borrow: see the safety comment"
-)]
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: called once by each entry (`entry.rs`), at boot before the first exit, and by a panic, which does not
     // return to the holder. Entries do not nest: interrupts are off.

@@ -103,7 +103,7 @@ impl Ref<Irq> {
     /// Its embedded slot.
     pub fn endpoint_slot(self) -> SlotRef {
         // SAFETY: a field of a live object; it is unlinked before the object goes.
-        unsafe { Ref::from_address(&raw const (*self).endpoint_slot as u64) }
+        unsafe { Ref::from_address(&raw const self.endpoint_slot as u64) }
     }
 
     fn endpoint(self) -> Option<Ref<Endpoint>> {

@@ -81,6 +81,10 @@ pub struct Capability {
 
 impl Slot {
     /// An empty slot, as zeroed memory is.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, never a place"
+    )]
     pub const EMPTY: Self = Self {
         object: Cell::new(0),
         data: Cell::new(0),

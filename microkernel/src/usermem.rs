@@ -60,7 +60,7 @@ impl Lease {
         };
         let end = offset
             .checked_add(length)
-            .filter(|&end| bits.contains(right) && end <= bits.len())
+            .filter(|&end| bits.contains(right) && end <= bits.length())
             .ok_or(Error::LeaseBounds)?;
         // What a caller lends is not checked before it is used.
         lease
