@@ -21,6 +21,16 @@ use crate::{
     tree,
 };
 
+/// Word of the command line: every system call takes the slow path.
+pub const NO_FAST_PATH: &str = "fastpath=off";
+
+/// Whether the command line has a word.
+pub fn has_option(info: &BootInfo, option: &str) -> bool {
+    info.command_line
+        .split_whitespace()
+        .any(|word| word == option)
+}
+
 /// The kernel's state, where the fast path finds it.
 #[repr(transparent)]
 pub struct Global(UnsafeCell<Kernel>);

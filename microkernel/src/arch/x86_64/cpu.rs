@@ -104,7 +104,7 @@ pub fn init() {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
         });
     }
-    LStar::write(x86_64::VirtAddr::new(entry::syscall_address()));
+    set_fast_path(true);
     // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
     let selectors = Star::write(
         SegmentSelector(gdt::USER_CODE),
@@ -122,6 +122,11 @@ pub fn init() {
             | RFlags::IOPL_LOW
             | RFlags::IOPL_HIGH,
     );
+}
+
+/// Lets system calls try the fast path, or not. What they do is the same; tests compare both.
+pub fn set_fast_path(on: bool) {
+    LStar::write(x86_64::VirtAddr::new(entry::syscall_address(on)));
 }
 
 /// Writes a model-specific register.

@@ -207,13 +207,18 @@ postern_stubs:
 
 unsafe extern "C" {
     fn postern_syscall();
+    fn postern_syscall_slow();
     fn postern_stubs();
     fn postern_resume() -> !;
 }
 
-/// Where SYSCALL enters.
-pub fn syscall_address() -> u64 {
-    postern_syscall as *const () as u64
+/// Where SYSCALL enters, with the fast path or without it.
+pub fn syscall_address(fast_path: bool) -> u64 {
+    if fast_path {
+        postern_syscall as *const () as u64
+    } else {
+        postern_syscall_slow as *const () as u64
+    }
 }
 
 /// Where vector `vector` enters: stubs of 16 bytes each.
@@ -284,7 +289,13 @@ extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
             on_trap(DEBUG)
         }
         // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
-        DEBUG if frame.rip.get() == syscall_address() => frame,
+        DEBUG
+            if [true, false]
+                .map(syscall_address)
+                .contains(&frame.rip.get()) =>
+        {
+            frame
+        }
         NMI => {
             log!("non-maskable interrupt");
             frame

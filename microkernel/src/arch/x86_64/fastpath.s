@@ -102,6 +102,7 @@
 
     .pushsection .text.entry, "ax"
     .global postern_syscall
+    .global postern_syscall_slow
     .balign 64
 postern_syscall:
     mov r11, [rip + {tss} + 4]
@@ -123,6 +124,10 @@ postern_syscall:
     jnz 5f
     CALL 1
 5:  REPLY_RECV 1
+    // Where SYSCALL enters while the fast path is off.
+postern_syscall_slow:
+    mov r11, [rip + {tss} + 4]
+    jmp postern_slow
 postern_slow_undo:
     sub rdi, [r11 + {table}]
     shr rdi, 5
