@@ -8,6 +8,7 @@ use crate::{
     irq,
     raw::Ref,
     thread::{Holder, Owed, Sent, ThreadRef, ThreadState},
+    trace::Event,
     transfer, trap,
     usermem::{self, Lease},
 };
@@ -71,6 +72,13 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     sender.set_state(ThreadState::AwaitingReply {
         from: Holder::Thread(server),
     });
+    let label = match sender.sent.get() {
+        Sent::Call => Tag(sender.frame().rax.get()).label(),
+        Sent::Fault => 0,
+    };
+    kernel
+        .trace
+        .record_message(Event::Deliver, label, sender.physical(), server.physical());
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
@@ -121,7 +129,7 @@ pub fn receive(
     }
     if let Some(irq) = endpoint.first_pending() {
         endpoint.remove_pending(irq);
-        irq::deliver(irq, server);
+        irq::deliver(kernel, irq, server);
     } else if let Some(sender) = endpoint.first_sender() {
         endpoint.remove_sender(sender);
         take(kernel, server, sender);
@@ -191,6 +199,12 @@ pub fn reply(
         }
         Owed::Caller(client) => client,
     };
+    kernel.trace.record_message(
+        Event::Reply,
+        tag.label(),
+        server.physical(),
+        client.physical(),
+    );
     release(kernel, client);
     kernel.timer.remove(client);
     if client.sent.get() == Sent::Fault {

@@ -15,6 +15,7 @@ use crate::{
     raw::Ref,
     slot::{Slot, SlotRef},
     thread::{Owed, ThreadRef, ThreadState},
+    trace::Event,
 };
 
 /// Bytes of an Irq.
@@ -139,7 +140,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
     match endpoint.first_receiver() {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
-            deliver(irq, receiver);
+            deliver(kernel, irq, receiver);
             receiver.set_state(ThreadState::Ready);
             kernel.make_ready(receiver);
         }
@@ -151,14 +152,18 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
 }
 
 /// Hands an interrupt to a receiver, which owes the acknowledgement.
-pub fn deliver(irq: Ref<Irq>, receiver: ThreadRef) {
+pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
+    let badge = irq.endpoint_slot.data();
+    kernel
+        .trace
+        .record_message(Event::Wake, 0, badge, receiver.physical());
     irq.progress.set(Progress::Delivered);
     receiver.set_owed(Owed::Irq(irq));
     receiver.transfer.set(0);
     let count = irq.count.replace(0);
     receiver.frame().set_message(
         abi::tag::Flags::INTERRUPT.bits() as u64,
-        irq.endpoint_slot.data(),
+        badge,
         0,
         [count, 0, 0, 0],
     );

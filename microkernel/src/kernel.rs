@@ -34,6 +34,10 @@ pub struct Kernel {
     pub dying: Option<SlotRef>,
     /// The last events.
     pub trace: Trace,
+    /// System calls try the fast path, unless tracing is on.
+    pub fast_path: bool,
+    /// Most TSC ticks between an entry and its exit; 0 unless the kernel was built to measure it (`longest-section`).
+    pub longest_section: u64,
     /// TSC ticks per second.
     pub tsc_hz: u64,
     /// TSC when the kernel started.
@@ -59,6 +63,8 @@ impl Kernel {
             vectors: Vectors::new(),
             dying: None,
             trace: Trace::new(),
+            fast_path: true,
+            longest_section: 0,
             tsc_hz: 0,
             boot_time: 0,
             payer: idle,
@@ -159,7 +165,7 @@ impl Kernel {
     fn switch_to(&mut self, next: ThreadRef) {
         self.charge(next);
         self.trace
-            .record(Event::Switch, next.physical(), next.frame().rip.get());
+            .record(Event::Switch, 0, next.physical(), next.frame().rip.get());
         self.current = next;
         arch::set_current(next);
         if next != self.idle {

@@ -45,8 +45,9 @@ mod bare {
         ioapic::init(&info.acpi.io_apics);
         let tsc_hz = apic::calibrate();
         arch::protect(boot::protected(&info));
-        cpu::set_fast_path(!boot::has_option(&info, boot::NO_FAST_PATH));
         let kernel = boot::kernel();
+        kernel.fast_path = !boot::has_option(&info, boot::NO_FAST_PATH);
+        cpu::set_fast_path(kernel.fast_path);
         kernel.begin(root, tsc_hz);
         boot::greet(kernel, &info);
         match boot::start_root(kernel, &info) {

@@ -22,7 +22,9 @@ pub fn handle(kernel: &mut Kernel) {
     kernel.enter();
     let thread = kernel.current;
     let tag = Tag(thread.frame().rax.get());
-    kernel.trace.record(Event::Call, thread.physical(), tag.0);
+    kernel
+        .trace
+        .record(Event::Call, tag.label(), thread.physical(), tag.0);
     let result = dispatch(kernel, thread, tag);
     // A thread that destroyed itself is gone: nobody is told.
     if kernel.current == thread {

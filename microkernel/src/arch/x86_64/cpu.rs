@@ -126,7 +126,9 @@ pub fn init() {
 
 /// Lets system calls try the fast path, or not. What they do is the same; tests compare both.
 pub fn set_fast_path(on: bool) {
-    LStar::write(x86_64::VirtAddr::new(entry::syscall_address(on)));
+    if BARE {
+        LStar::write(x86_64::VirtAddr::new(entry::syscall_address(on)));
+    }
 }
 
 /// Writes a model-specific register.

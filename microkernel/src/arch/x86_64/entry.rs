@@ -7,6 +7,7 @@
 use core::{arch::global_asm, mem::offset_of};
 
 use super::{
+    cpu,
     fastpath::saved,
     frame::{self, Frame},
     panic,
@@ -254,16 +255,26 @@ fn next(kernel: &Kernel) -> *const Frame {
     }
 }
 
-extern "C" fn on_syscall() -> *const Frame {
+/// Runs one entry's work, and measures it if the kernel was built for that.
+#[inline(always)]
+fn section(work: impl FnOnce(&mut Kernel)) -> *const Frame {
     let kernel = boot::kernel();
-    syscall::handle(kernel);
+    if cfg!(feature = "longest-section") {
+        let start = cpu::now();
+        work(kernel);
+        kernel.longest_section = kernel.longest_section.max(cpu::now() - start);
+    } else {
+        work(kernel);
+    }
     next(kernel)
 }
 
+extern "C" fn on_syscall() -> *const Frame {
+    section(syscall::handle)
+}
+
 extern "C" fn on_trap(vector: u64) -> *const Frame {
-    let kernel = boot::kernel();
-    trap::handle(kernel, vector as u8);
-    next(kernel)
+    section(|kernel| trap::handle(kernel, vector as u8))
 }
 
 /// A trap from kernel mode: an interrupt while idle, or a bug.
