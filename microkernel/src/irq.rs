@@ -68,6 +68,8 @@ pub struct Irq {
     pub progress: Cell<Progress>,
     /// Firings since the last delivery.
     pub count: Cell<u64>,
+    /// Who owes its acknowledgement.
+    owner: Cell<Option<ThreadRef>>,
     /// The line is masked at the IO-APIC.
     masked: Cell<bool>,
 }
@@ -89,6 +91,7 @@ impl Irq {
             source: Cell::new(Source::None),
             progress: Cell::new(Progress::Idle),
             count: Cell::new(0),
+            owner: Cell::new(None),
             masked: Cell::new(true),
         }
     }
@@ -158,6 +161,7 @@ pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
         .trace
         .record_message(Event::Wake, 0, badge, receiver.physical());
     irq.progress.set(Progress::Delivered);
+    irq.owner.set(Some(receiver));
     receiver.set_owed(Owed::Irq(irq));
     receiver.transfer.set(0);
     let count = irq.count.replace(0);
@@ -169,11 +173,12 @@ pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
     );
 }
 
-/// The receiver is done with it: it may fire again.
+/// The receiver is done with it, or somebody else is: it may fire again.
 pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.progress.get() != Progress::Delivered {
         return;
     }
+    settle_debt(irq);
     irq.progress.set(Progress::Idle);
     if irq.masked.get() && irq.endpoint().is_some() {
         irq.set_masked(false);
@@ -181,6 +186,18 @@ pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.count.get() > 0 {
         announce(kernel, irq);
     }
+}
+
+/// Nobody owes its acknowledgement any more.
+fn settle_debt(irq: Ref<Irq>) {
+    if let Some(owner) = irq.owner.take() {
+        owner.set_owed(Owed::Nothing);
+    }
+}
+
+/// Its receiver goes: it stays unacknowledged.
+pub fn orphan(irq: Ref<Irq>) {
+    irq.owner.set(None);
 }
 
 /// Binds it: from now on it is a message to that endpoint.
@@ -207,6 +224,7 @@ pub fn unbound(irq: Ref<Irq>) {
 /// The object goes: nothing refers to it afterwards.
 pub fn destroy(kernel: &mut Kernel, irq: Ref<Irq>) {
     unbound(irq);
+    settle_debt(irq);
     lifetime::drop_embedded(irq.endpoint_slot());
     match irq.source.replace(Source::None) {
         Source::Line { vector, gsi, .. } => {

@@ -245,14 +245,18 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
     ipc::stop_waiting(kernel, thread);
     kernel.make_unready(thread);
     thread.set_state(ThreadState::Inactive);
-    if let Owed::Caller(caller) = thread.owed() {
-        debug_assert!(matches!(
-            caller.state(),
-            ThreadState::AwaitingReply {
-                from: Holder::Thread(_)
-            }
-        ));
-        ipc::cancel(kernel, caller, Error::PartnerDied);
+    match thread.owed() {
+        Owed::Caller(caller) => {
+            debug_assert!(matches!(
+                caller.state(),
+                ThreadState::AwaitingReply {
+                    from: Holder::Thread(_)
+                }
+            ));
+            ipc::cancel(kernel, caller, Error::PartnerDied);
+        }
+        Owed::Irq(irq) => irq::orphan(irq),
+        Owed::Nothing => {}
     }
     unconfigure(kernel, thread);
     kernel.forget(thread);
