@@ -88,6 +88,8 @@ pub fn calibrate() -> u64 {
 /// The timer fires at `deadline` (TSC), or as late as it can if that is too far away: the kernel then sets it again.
 pub fn set_timer(deadline: u64) {
     if !BARE {
+        #[cfg(not(target_os = "none"))]
+        super::host::set_machine(|machine| machine.timer = deadline);
         return;
     }
     match RATE.load(Relaxed) {

@@ -9,22 +9,26 @@ use x86_64::registers::{
     segmentation::SegmentSelector,
 };
 
-use super::{BARE, entry, gdt};
+use super::{entry, gdt};
 
 /// The time stamp counter.
 #[inline(always)]
 pub fn now() -> u64 {
+    #[cfg(not(target_os = "none"))]
+    return super::host::machine().now;
     // SAFETY: RDTSC only reads a counter.
-    unsafe { core::arch::x86_64::_rdtsc() }
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
 }
 
 /// The address of the last page fault.
 pub fn fault_address() -> u64 {
-    if BARE {
-        x86_64::registers::control::Cr2::read_raw()
-    } else {
-        0
-    }
+    #[cfg(not(target_os = "none"))]
+    return super::host::machine().fault_address;
+    #[cfg(target_os = "none")]
+    x86_64::registers::control::Cr2::read_raw()
 }
 
 /// Copies bytes, by words first.
