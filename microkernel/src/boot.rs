@@ -13,7 +13,7 @@ use bootinfo::{BootInfo, MemoryKind, Range};
 use heapless::Vec;
 
 use crate::{
-    Kernel, captable, log, mem,
+    Kernel, arch, captable, log, mem,
     raw::Ref,
     slot::{Capability, Flags, SlotRef},
     space::{self, Space},
@@ -203,7 +203,7 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
         .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
     thread.set_table(table, 1 << root::TABLE_BITS);
-    thread.cr3.set(space.root());
+    thread.cr3.set(space.cr3());
     Ok(())
 }
 
@@ -305,4 +305,5 @@ pub fn greet(kernel: &Kernel, info: &BootInfo) {
         kernel.tsc_hz / 1_000_000,
         info.acpi.io_apics.len()
     );
+    log!("CPU: {}", arch::features::features());
 }

@@ -269,7 +269,7 @@ fn configure(
         captable::embed(fault, target.fault_slot(), None, Owner::Thread)?;
     }
     target.set_table(table.object(), 1 << table.extra());
-    target.cr3.set(space.root());
+    target.cr3.set(space.cr3());
     Ok(())
 }
 

@@ -45,9 +45,9 @@ pub struct Kernel {
     /// Who is charged for the time since `charged_from`: the thread that ran after the last slow switch.
     payer: ThreadRef,
     charged_from: u64,
-    /// The page-table root the processor uses.
+    /// The space the processor uses, as CR3 wants it.
     loaded_root: u64,
-    /// A page-table root with nothing in its user half.
+    /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
 }
 
@@ -81,8 +81,8 @@ impl Kernel {
         self.idle.set_state(ThreadState::Ready);
         arch::set_current(self.idle);
         self.charged_from = self.boot_time;
-        self.loaded_root = root;
-        self.empty_root = root;
+        self.empty_root = arch::paging::cr3(root, 0);
+        self.loaded_root = self.empty_root;
     }
 
     /// The first step of every entry but the fast path: catches up with what that did. It switches threads by changing
@@ -192,7 +192,7 @@ impl Kernel {
         }
     }
 
-    /// Uses another page-table root.
+    /// Uses another space, given as CR3 wants it.
     pub fn load_root(&mut self, root: u64) {
         if root != self.loaded_root {
             self.loaded_root = root;
@@ -200,7 +200,7 @@ impl Kernel {
         }
     }
 
-    /// The page-table root the processor uses.
+    /// The space the processor uses, as CR3 wants it.
     pub fn loaded_root(&self) -> u64 {
         self.loaded_root
     }

@@ -105,7 +105,7 @@ impl Block {
 /// The part of a thread that the kernel works with. The first fields are the ones the fast path uses.
 #[repr(C)]
 pub struct Thread {
-    /// Page-table root, as CR3 wants it.
+    /// Its Space, as CR3 wants it ([`crate::space::Space`]'s `cr3`).
     pub cr3: Cell<u64>,
     /// First slot of its CapTable.
     table: Cell<u64>,

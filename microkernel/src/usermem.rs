@@ -101,7 +101,7 @@ pub struct Copied {
     pub result: Result<(), Side>,
 }
 
-/// Copies `length` bytes between two spaces, given by their page-table roots.
+/// Copies `length` bytes between two spaces, given as CR3 wants them.
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {

@@ -9,7 +9,11 @@ use x86_64::registers::{
     segmentation::SegmentSelector,
 };
 
-use super::{entry, gdt};
+use super::{
+    BARE, entry,
+    features::{self, Features},
+    gdt,
+};
 
 /// The time stamp counter.
 #[inline(always)]
@@ -52,6 +56,12 @@ pub unsafe fn copy(from: u64, to: u64, length: u64) {
     }
 }
 
+/// Every load and store before it is done.
+pub fn fence() {
+    // SAFETY: MFENCE only orders memory accesses.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) };
+}
+
 /// Waits for an interrupt with an empty kernel stack; never returns to the caller.
 pub fn halt() -> ! {
     loop {
@@ -60,38 +70,24 @@ pub fn halt() -> ! {
     }
 }
 
-/// What CPUID says about optional features.
-fn features() -> (Cr4Flags, bool) {
-    let cpuid = raw_cpuid::CpuId::new();
-    let mut wanted = Cr4Flags::empty();
-    if let Some(extended) = cpuid.get_extended_feature_info() {
-        wanted.set(
-            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
-            extended.has_smep(),
-        );
-        wanted.set(
-            Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION,
-            extended.has_smap(),
-        );
-        wanted.set(
-            Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
-            extended.has_umip(),
-        );
-    }
-    let deadline = cpuid
-        .get_feature_info()
-        .is_some_and(|info| info.has_tsc_deadline());
-    (wanted, deadline)
-}
-
-/// The APIC timer takes TSC values.
-pub fn has_tsc_deadline() -> bool {
-    features().1
-}
-
-/// Control registers and SYSCALL. CR4 is written whole: what the loader or firmware left on (FSGSBASE, PCE, OSFXSR)
-/// is off.
+/// Sets up control registers and SYSCALL with what CPUID announces. CR4 is written whole: what the loader or firmware
+/// left on (FSGSBASE, PCE) is off.
 pub fn init() {
+    let features = features::detect();
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION;
+    for (feature, flag) in [
+        (Features::GLOBAL, Cr4Flags::PAGE_GLOBAL),
+        // CR3 holds the loader's root, whose low 12 bits are 0 (SDM 3A 4.10.1).
+        (Features::PCID, Cr4Flags::PCID),
+        (
+            Features::SMEP,
+            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+        ),
+        (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    ] {
+        cr4.set(flag, features.contains(feature));
+    }
     // SAFETY: paging stays on; the flags set were announced by CPUID.
     unsafe {
         Cr0::write(
@@ -103,7 +99,7 @@ pub fn init() {
                 | Cr0Flags::WRITE_PROTECT
                 | Cr0Flags::PAGING,
         );
-        Cr4::write(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | features().0);
+        Cr4::write(cr4);
         Efer::update(|efer| {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
         });

@@ -85,7 +85,7 @@ pub use host::*;
 #[cfg(not(target_os = "none"))]
 mod host {
     use super::*;
-    use crate::Kernel;
+    use crate::{Kernel, arch::gdt, raw::Ref};
     use std::sync::{Mutex, PoisonError};
 
     /// RAX RCX RDX RBX RSP RBP RSI RDI R8 ... R15: the processor's own order.
@@ -96,7 +96,7 @@ mod host {
     struct State {
         registers: Registers,
         stack: u64,
-        /// The page-table root it loaded last, 0 if none.
+        /// The space it loaded, 0 if none.
         loaded: u64,
         /// It went to the slow path.
         slow: u64,
@@ -115,16 +115,22 @@ mod host {
     /// How the fast path ended.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Exit {
-        /// In user mode, with these registers; `kernel.current` says whose.
-        User(Registers),
+        /// In user mode.
+        User {
+            /// The registers there.
+            registers: Registers,
+            /// What it loaded into CR3, 0 if nothing.
+            loaded: u64,
+        },
         /// At the slow path, with these registers.
         Slow(Registers),
     }
 
-    /// What the fast path does with a system call of the running thread.
+    /// What the fast path does with a system call of the running thread. Afterwards, as in the kernel, the processor
+    /// ([`crate::arch::current`]) knows who runs, and `kernel.enter()` finds out.
     pub fn enter(kernel: &mut Kernel, registers: Registers) -> Exit {
         let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        super::super::set_current(kernel.current);
+        gdt::set_trap_stack(kernel.current.address());
         let state = &raw mut STATE;
         // SAFETY: the lock is held, so nobody else uses the statics. The text changes only objects of `kernel`, whose
         // words are Cells, and returns with the host's registers as they were.
@@ -133,14 +139,14 @@ mod host {
             (*state).loaded = 0;
             (*state).ready_top = kernel.ready.top();
             postern_host_run();
-            kernel.current = crate::raw::Ref::from_address(super::super::gdt::trap_stack());
-            if (*state).loaded != 0 {
-                kernel.load_root((*state).loaded);
-            }
+            crate::arch::set_current(Ref::from_address(gdt::trap_stack()));
             if (*state).slow != 0 {
                 Exit::Slow((*state).registers)
             } else {
-                Exit::User((*state).registers)
+                Exit::User {
+                    registers: (*state).registers,
+                    loaded: (*state).loaded,
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cpu;
 pub mod entry;
 pub mod fastpath;
+pub mod features;
 pub mod frame;
 pub mod gdt;
 #[cfg(not(target_os = "none"))]
