@@ -57,6 +57,13 @@ fn by_itself(program: &Program) -> Vec<String> {
             program.memory
         ));
     }
+    let whole = program.untyped.is_power_of_two() && program.untyped >= PAGE;
+    if program.untyped != 0 && !(whole && program.untyped <= program.memory / 2) {
+        complaints.push(format!(
+            "untyped {:#x} is not a power of two from {PAGE} to half its memory",
+            program.untyped
+        ));
+    }
     if !program.needs.iter().any(|need| need == ROOT_ENDPOINTS[0]) {
         complaints.push("needs lacks `root.memory`, which every program must have".to_string());
     }
@@ -257,6 +264,11 @@ mod tests {
         wrong("priority 251 is not", |m| m.programs[0].priority = 251);
         wrong("memory 0x0 ", |m| m.programs[0].memory = 0);
         wrong("memory 0x1001 ", |m| m.programs[0].memory = 0x1001);
+        for untyped in [0x800, 0x1800, 0x10000] {
+            wrong(&format!("untyped {untyped:#x} is not"), |m| {
+                m.programs[0].untyped = untyped
+            });
+        }
         wrong("`thing:`, which `server` exports already", |m| {
             m.programs[1].exports.push("thing:".into())
         });

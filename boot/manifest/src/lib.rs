@@ -50,6 +50,10 @@ pub struct Program {
     /// Reply objects: how many callers it can park.
     #[serde(default)]
     pub replies: u8,
+    /// Bytes of its memory that are its own to make kernel objects of: a power of two, or 0. With them it gets
+    /// capabilities to its own Space and first Thread.
+    #[serde(default)]
+    pub untyped: u64,
     /// Start it anew when it dies.
     #[serde(default)]
     pub restart: bool,

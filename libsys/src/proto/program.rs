@@ -39,10 +39,23 @@ pub struct ProgramInfo {
     pub endpoints: Vec<(String, u32)>,
     /// Its Reply objects.
     pub replies: Vec<u32>,
+    /// What it can make kernel objects with, if the manifest gives it an Untyped.
+    pub own: Option<Own>,
     /// Its hardware, in the order of the manifest.
     pub devices: Vec<Device>,
     /// First slot that is free for the program's own use, and the number of slots of its table.
     pub free_slots: (u32, u32),
+}
+
+/// Slots of a program that makes kernel objects itself. Its table is at [`TABLE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
+    /// An Untyped (all rights).
+    pub untyped: u32,
+    /// Its Space (MAP).
+    pub space: u32,
+    /// Its first Thread (all rights).
+    pub thread: u32,
 }
 
 /// A piece of hardware a program holds.

@@ -19,11 +19,14 @@ pub fn vault_bits(budget: u8, devices: bool) -> u8 {
 }
 
 /// Size bits of the Space of a budget of 2^`budget` bytes: tables for code, information, stack, a heap of that size, and
-/// devices if it has any.
-pub fn space_bits(budget: u8, devices: bool) -> u8 {
+/// devices if it has any; and spare ones if it maps memory itself.
+pub fn space_bits(budget: u8, devices: bool, own: bool) -> u8 {
     // Header and top table; three tables for each of code, information and stack, two for the heap.
     const FIXED: u64 = 2 + 3 * 3 + 2;
-    let pages = FIXED + if devices { 5 } else { 0 } + (1u64 << budget).div_ceil(2 << 20);
+    let pages = FIXED
+        + if devices { 5 } else { 0 }
+        + if own { 16 } else { 0 }
+        + (1u64 << budget).div_ceil(2 << 20);
     (pages * PAGE).next_power_of_two().trailing_zeros() as u8
 }
 
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn sizes_fit_the_smallest_budget() {
         let budget = *crate::budget::BITS.start();
-        let fixed = (1u64 << space_bits(budget, false))
+        let fixed = (1u64 << space_bits(budget, false, false))
             + (32 << TABLE_BITS)
             + (32 << vault_bits(budget, false))
             + 8192;

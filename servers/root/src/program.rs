@@ -5,7 +5,7 @@ use crate::problem::{Problem, Step};
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::DEVICES;
@@ -83,10 +83,11 @@ impl Program {
             .devices
             .iter()
             .any(|d| matches!(d, manifest::Device::Pci { .. }));
-        let mut objects = [
+        let own = self.manifest.untyped;
+        let mut objects = vec![
             (
                 Kind::Space,
-                layout::space_bits(budget, pci),
+                layout::space_bits(budget, pci, own != 0),
                 slots.space().0,
             ),
             (
@@ -98,6 +99,10 @@ impl Program {
             (Kind::Thread, 13, slots.thread().0),
             (Kind::Endpoint, 6, slots.endpoint()),
         ];
+        if own != 0 {
+            let bits = own.trailing_zeros() as u8;
+            objects.push((Kind::Untyped, bits, slots.untyped().0));
+        }
         objects.sort_by_key(|(kind, bits, _)| {
             let bytes = if *kind == Kind::CapTable {
                 bits + 5

@@ -88,6 +88,10 @@ impl ProgramSlots {
     pub const fn fault(self) -> Slot {
         Slot(self.0 + 6)
     }
+    /// The Untyped of its own, on its way into its table.
+    pub const fn untyped(self) -> Untyped {
+        Untyped(Slot(self.0 + 7))
+    }
     /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
     pub const fn stack(self, i: u64) -> Frame {
         Frame(Slot(self.0 + 8 + i as u32))

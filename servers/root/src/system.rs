@@ -7,14 +7,14 @@ use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
 use crate::{archive, device, elf, layout, load, log, power, window};
 use abi::Kind;
-use abi::object::{endpoint, untyped};
+use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
 use core::cmp::Reverse;
-use libsys::proto::program::{self, FIRST, ProgramInfo};
+use libsys::proto::program::{self, FIRST, Own, ProgramInfo};
 use libsys::syscall::Slot;
 
 /// Lower half of a badge on root's endpoint: what its holder may ask for.
@@ -157,6 +157,7 @@ impl System {
             .map_or(FIRST, |(_, slot)| slot + 1)
             .max(FIRST);
         let replies = give_replies(program, &mut next)?;
+        let own = give_own(program, &mut next)?;
         let devices = device::give_all(program, &self.acpi, &mut next)?;
         load::segments(program, &elf)?;
         load::stack(program)?;
@@ -167,6 +168,7 @@ impl System {
             tsc_hz: self.tsc_hz,
             endpoints,
             replies,
+            own,
             devices,
             free_slots: (next, 1 << layout::TABLE_BITS),
         };
@@ -269,6 +271,27 @@ fn own_objects(machine: &Machine) -> Result<(), Problem> {
     SYSTEM
         .io_ports(PCI.0, PCI.1, PCI_PORTS.0)
         .step("make the PCI ports")
+}
+
+/// Gives a program its Untyped, and capabilities to its own Space and Thread, if the manifest says so. (The Untyped was
+/// made with its other objects: largest first.)
+fn give_own(program: &Program, next: &mut u32) -> Result<Option<Own>, Problem> {
+    if program.manifest.untyped == 0 {
+        return Ok(None);
+    }
+    let own = Own {
+        untyped: *next,
+        space: *next + 1,
+        thread: *next + 2,
+    };
+    let (slots, table) = (program.slots, program.slots.table());
+    table
+        .move_from(Slot(own.untyped), slots.untyped().0)
+        .and_then(|()| table.derive(Slot(own.space), slots.space().0, space::ALL, 0))
+        .and_then(|()| table.derive(Slot(own.thread), slots.thread().0, thread::ALL, 0))
+        .step("give it an Untyped")?;
+    *next += 3;
+    Ok(Some(own))
 }
 
 /// Makes a program's Reply objects in its own table.
