@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod disk;

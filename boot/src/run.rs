@@ -1,5 +1,6 @@
 //! `run`: check, build, boot, and carry bytes until the machine ends.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::time::Instant;
 
@@ -85,6 +86,11 @@ fn check(options: &Options) -> Result<()> {
 
 /// Checks, builds and starts `system`.
 pub fn boot(options: &Options, system: &System) -> Result<Booted> {
+    boot_with(options, system, &[])
+}
+
+/// [`boot`], with arguments for QEMU beyond those of the options.
+pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Result<Booted> {
     check(options)?;
     system.check()?;
     qemu::ensure()?;
@@ -94,7 +100,8 @@ pub fn boot(options: &Options, system: &System) -> Result<Booted> {
     archive
         .write_all(&image.archive)
         .context("cannot write the archive")?;
-    let command = qemu::command(options, &image.loader, archive.path())?;
+    let mut command = qemu::command(options, &image.loader, archive.path())?;
+    command.args(more);
     if options.gdb {
         let kernel = image.symbols.file(bootinfo::archive::KERNEL);
         note(&format!(
@@ -215,7 +222,10 @@ fn watch_signals(machine: &Machine) -> Result<()> {
 }
 
 /// Follows a machine to its end, or ends it.
-fn attend(
+///
+/// # Errors
+/// QEMU cannot be waited for, or `on_output` failed.
+pub fn attend(
     machine: &mut Machine,
     options: &Options,
     on_output: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,

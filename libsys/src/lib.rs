@@ -16,6 +16,7 @@ pub mod rt;
 pub mod serve;
 pub mod slots;
 pub mod syscall;
+pub mod thread;
 pub mod time;
 
 mod request;

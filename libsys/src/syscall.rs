@@ -277,7 +277,7 @@ impl Answer<'_> {
     fn input(&self, op: Op, more: Flags) -> Input {
         let mut flags = more;
         flags.set(Flags::PAYLOAD, !self.payload.is_empty());
-        flags.set(Flags::CAP, self.transfer.pass != 0);
+        flags.set(Flags::CAP, self.transfer != Transfer::default());
         Input {
             base: self.payload.as_ptr() as u64,
             length: self.payload.len() as u64,

@@ -1,2 +1,93 @@
-//! App crossings.
-fn main() {}
+//! Measures what crossings of the kernel cost, for `cargo bench`: one line on the serial port for each result.
+//!
+//! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
+//! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
+//! groups of ids: [`ipc`].
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod clock;
+mod ipc;
+mod partner;
+mod report;
+mod traps;
+
+use alloc::format;
+use alloc::string::String;
+use bootinfo::exit;
+use clock::Samples;
+use libsys::proto::control;
+use libsys::proto::program::Own;
+use libsys::syscall::{self, Slot};
+use libsys::{rt, thread::Worker};
+use report::Report;
+
+libsys::entry!(start);
+
+/// The priority of both programs in `boot/systems/bench.toml`.
+pub const PRIORITY: u8 = 100;
+
+/// What every measurement may use.
+pub struct Bench {
+    /// Samples of each id.
+    pub samples: usize,
+    /// The partner's endpoint.
+    pub partner: Slot,
+    /// What this program makes kernel objects with.
+    pub own: Own,
+    /// A second thread of this program.
+    pub worker: Worker,
+}
+
+/// Why an id could not be measured.
+pub type Failure = String;
+
+/// An error of the kernel, in words.
+pub fn kernel(error: abi::Error) -> Failure {
+    format!("{error:?}")
+}
+
+fn start() -> Result<(), &'static str> {
+    let mut words = rt::info().args.iter().map(String::as_str);
+    match words.next() {
+        None => partner::serve(),
+        Some("measure") => {}
+        Some(_) => return Err("its first argument is `measure`, or there is none"),
+    }
+    let (nonce, samples) = (words.next(), words.next().and_then(|n| n.parse().ok()));
+    let (Some(nonce), Some(samples)) = (nonce, samples) else {
+        return Err("usage: measure NONCE SAMPLES ID…");
+    };
+    let own = rt::info().own.ok_or("it needs an Untyped")?;
+    let bench = Bench {
+        samples,
+        partner: rt::endpoint("partner").ok_or("it needs its partner")?,
+        own,
+        worker: Worker::new(&own, 4).map_err(|_| "it cannot make a thread")?,
+    };
+    let report = Report::new(nonce)?;
+    for id in words {
+        match measure(&bench, id) {
+            Ok(samples) => report.result(id, &samples),
+            Err(failure) => report.failed(id, &failure),
+        }
+    }
+    report.end();
+    let control = rt::endpoint("root.control").ok_or("it cannot turn the machine off")?;
+    syscall::call(control, control::POWER_OFF, [exit::SUCCESS as u64, 0, 0, 0]);
+    Err("root does not turn the machine off")
+}
+
+fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
+    match id {
+        "trap.null" => traps::null(bench),
+        "ipc.roundtrip.same.0" => ipc::same(bench),
+        "ipc.roundtrip.cross.0" => ipc::cross(bench),
+        "ipc.roundtrip.cross.4" => ipc::cross_four(bench),
+        "ipc.roundtrip.cross.8" => ipc::cross_long::<4>(bench),
+        "ipc.roundtrip.cross.32" => ipc::cross_long::<28>(bench),
+        "ipc.roundtrip.cross.120" => ipc::cross_long::<116>(bench),
+        _ => Err("no such id".into()),
+    }
+}

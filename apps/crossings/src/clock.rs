@@ -1,0 +1,90 @@
+//! The clock: RDTSC, which counts instructions under `-icount shift=0`, and what reading it costs.
+
+use crate::Failure;
+use alloc::vec::Vec;
+use libsys::time::Instant;
+
+/// Rounds before the first sample: tables, caches and the emulator's translations are warm.
+const WARM_UP: usize = 64;
+
+/// Samples of one id.
+pub struct Samples {
+    /// Ticks of each sample, with the cost of the clock subtracted, for one operation.
+    pub ticks: Vec<u64>,
+    /// Operations in each sample.
+    pub batch: u64,
+    /// Ticks from one reading of the clock to the next.
+    pub overhead: u64,
+}
+
+/// Reads the clock. Never inlined: the instructions around the counter are then the same everywhere, and
+/// [`overhead`] is what they cost.
+#[inline(never)]
+pub fn now() -> u64 {
+    Instant::now().0
+}
+
+/// The least ticks between two readings with nothing in between.
+pub fn overhead() -> u64 {
+    let between = |_| {
+        let start = now();
+        now() - start
+    };
+    (0..64).map(between).min().unwrap_or(0)
+}
+
+/// Collects samples of one operation.
+pub struct Meter {
+    samples: Samples,
+}
+
+impl Meter {
+    /// For samples of `batch` operations each.
+    pub fn new(count: usize, batch: u64) -> Self {
+        Self {
+            samples: Samples {
+                ticks: Vec::with_capacity(count),
+                batch,
+                overhead: overhead(),
+            },
+        }
+    }
+
+    /// Adds a sample that began and ended at these readings.
+    pub fn add(&mut self, start: u64, end: u64) {
+        let Samples {
+            ticks,
+            batch,
+            overhead,
+        } = &mut self.samples;
+        let all = (end - start).saturating_sub(*overhead);
+        ticks.push((all + *batch / 2) / *batch);
+    }
+
+    /// All of them.
+    pub fn finish(self) -> Samples {
+        self.samples
+    }
+}
+
+/// Measures `operation` in batches: a plain loop of `batch` rounds between two readings, so that the loop's own
+/// instructions are part of the figure and those of the clock are not.
+#[inline(always)]
+pub fn loops(
+    count: usize,
+    batch: u64,
+    mut operation: impl FnMut() -> Result<(), Failure>,
+) -> Result<Samples, Failure> {
+    for _ in 0..WARM_UP {
+        operation()?;
+    }
+    let mut meter = Meter::new(count, batch);
+    for _ in 0..count {
+        let start = now();
+        for _ in 0..batch {
+            operation()?;
+        }
+        meter.add(start, now());
+    }
+    Ok(meter.finish())
+}

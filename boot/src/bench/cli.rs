@@ -1,0 +1,147 @@
+//! The options of `cargo bench`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{self, Id};
+use crate::paths;
+use crate::status::Status;
+
+/// Measures what crossings of the kernel cost.
+///
+/// Exit status: 0 all was measured, 1 something could not be, 2 wrong usage or an error on the host.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "suite", bin_name = "cargo bench --")]
+pub struct Arguments {
+    /// Only ids that match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub only: Option<Regex>,
+    /// What to count
+    #[arg(long, value_enum, default_value_t)]
+    pub clock: Clock,
+    /// Folder for results.json [default: target/bench]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// List the ids and what they measure
+    #[arg(long)]
+    pub list: bool,
+    /// Fewer samples
+    #[arg(long)]
+    pub quick: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    pub bench: bool,
+}
+
+/// What a tick is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Guest instructions, counted by the emulator: the same in every run
+    #[default]
+    Instructions,
+    /// Ticks of the time stamp counter
+    Time,
+}
+
+impl Clock {
+    /// As in results.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Clock::Instructions => "instructions",
+            Clock::Time => "time",
+        }
+    }
+}
+
+impl Arguments {
+    /// The ids that are wanted.
+    ///
+    /// # Errors
+    /// None is.
+    pub fn ids(&self) -> Result<Vec<&'static Id>> {
+        let wanted = |id: &&Id| {
+            let matches = self.only.as_ref().is_none_or(|only| only.is_match(id.name));
+            matches && (self.clock == Clock::Instructions || id.source.has_time())
+        };
+        let wanted: Vec<_> = ids::ALL.iter().filter(wanted).collect();
+        ensure!(
+            !wanted.is_empty(),
+            "no id matches (--list shows those there are{})",
+            match self.clock {
+                Clock::Instructions => "",
+                Clock::Time => "; some have no time",
+            }
+        );
+        Ok(wanted)
+    }
+
+    /// Where results go. Cargo runs a benchmark in its package's folder; the person is in `$PWD`.
+    pub fn folder(&self) -> PathBuf {
+        match &self.out {
+            None => paths::root().join("target/bench"),
+            Some(folder) => std::env::var_os("PWD")
+                .map(PathBuf::from)
+                .unwrap_or_default()
+                .join(folder),
+        }
+    }
+
+    /// Samples of each id.
+    pub fn samples(&self) -> usize {
+        if self.quick { 200 } else { 10_000 }
+    }
+}
+
+/// What `--list` does.
+///
+/// # Errors
+/// No id matches.
+pub fn list(arguments: &Arguments) -> Result<Status> {
+    for id in arguments.ids()? {
+        println!("{:<32} {}", id.name, id.about);
+    }
+    Ok(Status::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn ids_are_chosen_by_regular_expression() {
+        let names = |words: &[&str]| -> Result<Vec<&str>> {
+            let words = ["suite"].iter().chain(words);
+            let ids = Arguments::try_parse_from(words)?.ids()?;
+            Ok(ids.iter().map(|id| id.name).collect())
+        };
+        assert_eq!(
+            names(&["--only", "^trap.null$"]).expect("it is there"),
+            ["trap.null"]
+        );
+        assert_eq!(names(&[]).expect("all are there").len(), ids::ALL.len());
+        assert!(names(&["--only", "nothing"]).is_err());
+        assert!(names(&["--only", "("]).is_err());
+        let with_time = names(&["--clock", "time"]).expect("some are there");
+        assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));
+    }
+
+    #[test]
+    fn a_relative_folder_is_the_persons() {
+        let arguments = Arguments::parse_from(["suite", "--out", "there"]);
+        let here = std::env::var_os("PWD")
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        assert_eq!(arguments.folder(), here.join("there"));
+    }
+}

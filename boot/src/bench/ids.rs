@@ -1,0 +1,85 @@
+//! Everything that can be measured. `docs/benchmarks.md` says how to add to it.
+
+/// Where a figure comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `apps/crossings` on the kernel (system `bench`).
+    Crossings,
+    /// `apps/limits` in the kernel's place (system `limits`).
+    Limits,
+    /// The boot of the default system.
+    Boot,
+    /// The kernel's ELF file.
+    File,
+}
+
+impl Source {
+    /// Whether it can be measured in time.
+    pub fn has_time(self) -> bool {
+        self != Source::File
+    }
+}
+
+/// Something that can be measured.
+#[derive(Debug)]
+pub struct Id {
+    /// Its name; other tools rely on it.
+    pub name: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+    /// What one is: `ticks` of the clock, or something else that is counted.
+    pub unit: &'static str,
+    /// A device has a part in it, so that it may differ from run to run.
+    pub device: bool,
+    /// For the person.
+    pub about: &'static str,
+}
+
+const fn id(name: &'static str, source: Source, about: &'static str) -> Id {
+    Id {
+        name,
+        source,
+        unit: "ticks",
+        device: false,
+        about,
+    }
+}
+
+use Source::{Boot, Crossings, File, Limits};
+
+/// All of it, in the order of the table.
+#[rustfmt::skip]
+pub const ALL: &[Id] = &[
+    id("limit.crossing", Limits, "SYSCALL and SYSRET, and nothing between"),
+    id("limit.roundtrip.cross", Limits, "two spaces: save RIP and RSP, CR3, SYSRET, and back; no kernel can be shorter"),
+    id("trap.null", Crossings, "the system call that does nothing"),
+    id("ipc.roundtrip.same.0", Crossings, "call and reply between two threads of one space"),
+    id("ipc.roundtrip.cross.0", Crossings, "call and reply between two spaces"),
+    id("ipc.roundtrip.cross.4", Crossings, "the same with four words each way"),
+    id("ipc.roundtrip.cross.8", Crossings, "the same with 8 words each way, 4 of them through memory"),
+    id("ipc.roundtrip.cross.32", Crossings, "the same with 32 words each way"),
+    id("ipc.roundtrip.cross.120", Crossings, "the same with 120 words each way"),
+    Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },
+    Id { unit: "bytes", ..id("kernel.text", File, "size of the kernel's code") },
+];
+
+/// The id of that name.
+pub fn find(name: &str) -> Option<&'static Id> {
+    ALL.iter().find(|id| id.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for (index, id) in ALL.iter().enumerate() {
+            assert!(
+                ALL[..index].iter().all(|other| other.name != id.name),
+                "{}",
+                id.name
+            );
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
+//!
+//! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
+//! a bench system says), [`stats`], [`results`] (the file), [`table`]. The method is in `docs/benchmarks.md`.
+
+pub mod cli;
+pub mod guest;
+pub mod ids;
+pub mod results;
+pub mod stats;
+pub mod suite;
+pub mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::progress::note;
+use crate::status::Status;
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    // `cargo test --all-targets` runs this program too, without the flag of `cargo bench`: that is no benchmark.
+    if !arguments.bench {
+        return ExitCode::SUCCESS;
+    }
+    let done = if arguments.list {
+        cli::list(&arguments)
+    } else {
+        suite::run(&arguments)
+    };
+    match done {
+        Ok(status) => ExitCode::from(status.code()),
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(Status::Refused.code())
+        }
+    }
+}

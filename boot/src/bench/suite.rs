@@ -1,0 +1,289 @@
+//! The run: one boot for each source of figures, and a row for each id.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSection};
+
+use super::cli::{Arguments, Clock};
+use super::guest::{Lines, Measured, Said};
+use super::ids::{Id, Source};
+use super::results::{Machine, Results, Row};
+use super::stats::Counts;
+use super::table::Table;
+use crate::accelerator::Accelerator;
+use crate::progress::note;
+use crate::qemu::{self, Options};
+use crate::run::{self, Booted};
+use crate::status::Status;
+use crate::system::System;
+use crate::{exec, toolchain};
+
+/// No healthy boot of a bench system takes longer; it only ends those that hang.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Boots of the default system for `boot.prompt`.
+const BOOTS: usize = 3;
+
+/// A run under way.
+struct Suite {
+    clock: Clock,
+    samples: usize,
+    boots: usize,
+    options: Options,
+    folder: PathBuf,
+    results: Results,
+    table: Table,
+    /// Ids that were wanted and not measured.
+    failures: usize,
+}
+
+/// What `cargo bench` does.
+///
+/// # Errors
+/// Whatever keeps the suite from going on; results so far are in the file.
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let ids = arguments.ids()?;
+    let (results, status) = collect(arguments, &ids)?;
+    let file = results.save(&arguments.folder())?;
+    note(&format!("results in {}", file.display()));
+    Ok(status)
+}
+
+/// Measures `ids`, printing rows as they come.
+///
+/// # Errors
+/// As [`run`].
+pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, Status)> {
+    qemu::ensure()?;
+    let mut options = Options {
+        icount: arguments.clock == Clock::Instructions,
+        read_only: true,
+        timeout: Some(LIMIT),
+        ..Options::default()
+    };
+    if options.icount {
+        options.accel = Accelerator::Tcg;
+    } else {
+        options.accel = options.accel.choose()?;
+    }
+    let results = Results::new(machine(&options, arguments.clock)?);
+    // An unwritable folder is told before an hour is spent.
+    results.save(&arguments.folder())?;
+    let mut suite = Suite {
+        clock: arguments.clock,
+        samples: arguments.samples(),
+        boots: if arguments.quick { 1 } else { BOOTS },
+        options,
+        folder: arguments.folder(),
+        results,
+        table: Table::new(ids.len()),
+        failures: 0,
+    };
+    for source in [
+        Source::Limits,
+        Source::Crossings,
+        Source::Boot,
+        Source::File,
+    ] {
+        let ids: Vec<_> = ids
+            .iter()
+            .copied()
+            .filter(|id| id.source == source)
+            .collect();
+        if !ids.is_empty() {
+            let measured = suite.measure(source, &ids);
+            measured.inspect_err(|_| suite.table.end())?;
+        }
+    }
+    suite.table.end();
+    let status = if suite.failures == 0 {
+        Status::Success
+    } else {
+        Status::CommandFailed
+    };
+    Ok((suite.results, status))
+}
+
+impl Suite {
+    fn measure(&mut self, source: Source, ids: &[&'static Id]) -> Result<()> {
+        match source {
+            Source::Crossings => self.guest("bench", "crossings", ids),
+            Source::Limits => self.guest("limits", "limits", ids),
+            Source::Boot => self.boots(ids),
+            Source::File => self.file(ids),
+        }
+    }
+
+    /// Boots a bench system and takes what its program says.
+    fn guest(&mut self, system: &str, program: &str, ids: &[&'static Id]) -> Result<()> {
+        self.table.doing(&format!("booting system {system}"));
+        let mut system = System::load(system)?;
+        let nonce = exec::nonce();
+        let program = system
+            .program(program)
+            .context("the system lacks its program")?;
+        program.args = vec!["measure".into(), nonce.clone(), self.samples.to_string()];
+        program
+            .args
+            .extend(ids.iter().map(|id| id.name.to_string()));
+        let Booted {
+            machine, symbols, ..
+        } = &mut run::boot(&self.options, &system)?;
+        let mut lines = Lines::new(&nonce);
+        let mut left: Vec<_> = ids.to_vec();
+        let mut ended = false;
+        let outcome = run::attend(machine, &self.options.clone(), &mut |bytes| {
+            for said in lines.feed(bytes) {
+                match said {
+                    Ok(Said::End) => ended = true,
+                    Ok(Said::Result(measured)) => {
+                        if let Some(id) = take(&mut left, &measured.id) {
+                            self.row(id, &measured).map_err(std::io::Error::other)?;
+                        }
+                    }
+                    Ok(Said::Failed(name, reason)) => {
+                        if let Some(id) = take(&mut left, &name) {
+                            self.failed(id, &reason);
+                        }
+                    }
+                    Err(line) => {
+                        return Err(std::io::Error::other(format!("damaged line: {line}")));
+                    }
+                }
+            }
+            if let Some(next) = left.first() {
+                self.table.doing(next.name);
+            }
+            Ok(())
+        })?;
+        if outcome.status != Status::Success || !ended || !left.is_empty() {
+            self.table.end();
+            let why = outcome
+                .explanation
+                .unwrap_or_else(|| "it ended early".into());
+            eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
+            bail!(
+                "the bench system did not measure {}: {why}; results so far are kept",
+                left.first().map_or("all", |id| id.name)
+            );
+        }
+        Ok(())
+    }
+
+    /// Boots the default system and asks when its prompt was there.
+    fn boots(&mut self, ids: &[&'static Id]) -> Result<()> {
+        let system = System::load("default")?;
+        let mut options = self.options.clone();
+        options.exec = vec!["uptime --boot".into()];
+        let mut counts = Counts::default();
+        for boot in 0..self.boots {
+            self.table
+                .doing(&format!("boot {} of {}", boot + 1, self.boots));
+            let (outcome, symbols) = run::execute(&options, &system, |_| Ok(()), &mut |_| Ok(()))?;
+            let ticks = outcome.output.trim().parse();
+            let Ok(ticks) = ticks else {
+                self.table.end();
+                eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
+                bail!("the default system did not boot; results so far are kept");
+            };
+            counts.add(ticks, 1);
+        }
+        for id in ids {
+            self.row(id, &counted(id, counts.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the kernel's file.
+    fn file(&mut self, ids: &[&'static Id]) -> Result<()> {
+        let system = System::load("bench")?;
+        let symbols = crate::image::build(&system)?.symbols;
+        let file = symbols.file(bootinfo::archive::KERNEL);
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let elf = object::File::parse(bytes.as_slice())?;
+        let text = elf
+            .section_by_name(".text")
+            .context("the kernel has no .text")?;
+        for id in ids {
+            self.row(id, &counted(id, Counts::one(text.size())))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a result, or refuses it.
+    fn row(&mut self, id: &'static Id, measured: &Measured) -> Result<()> {
+        match Row::new(id, self.clock, measured) {
+            Ok(row) => {
+                self.table.row(&row);
+                self.results.results.push(row);
+                self.results.save(&self.folder).map(drop)
+            }
+            Err(reason) => {
+                self.failed(id, &reason.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn failed(&mut self, id: &Id, reason: &str) {
+        self.failures += 1;
+        self.table.failed(id.name, reason);
+    }
+}
+
+/// Something counted outside the guest, where there is no clock to read.
+fn counted(id: &Id, counts: Counts) -> Measured {
+    Measured {
+        id: id.name.into(),
+        batch: 1,
+        overhead: 0,
+        counts,
+    }
+}
+
+/// Takes the id of that name out of the list.
+fn take(left: &mut Vec<&'static Id>, name: &str) -> Option<&'static Id> {
+    let index = left.iter().position(|id| id.name == name)?;
+    Some(left.remove(index))
+}
+
+/// What the run is measured on.
+fn machine(options: &Options, clock: Clock) -> Result<Machine> {
+    let kvm = options.accel == Accelerator::Kvm;
+    let accelerator = if kvm { "kvm" } else { "tcg" };
+    let host = host_processor();
+    let model = options.cpu.clone();
+    Ok(Machine {
+        emulator: "QEMU".into(),
+        version: first_line(Command::new(qemu::PROGRAM).arg("--version"))?,
+        cpu: model.unwrap_or_else(|| if kvm { "host" } else { "max" }.into()),
+        accelerator: accelerator.into(),
+        tick: match clock {
+            Clock::Instructions => "one guest instruction (-icount shift=0,sleep=off)".into(),
+            Clock::Time => format!("TSC ticks of CPU {host} under accelerator {accelerator}"),
+        },
+        compiler: first_line(Command::new(toolchain::ensure()?.rustc).arg("--version"))?,
+        host,
+    })
+}
+
+fn first_line(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or("unknown").to_string())
+}
+
+/// The processor's name, as Linux tells it.
+fn host_processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or("unknown".into(), |(_, name)| name.into())
+}
