@@ -345,7 +345,10 @@ fn on_ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
     check(slot, Kind::IoPorts, right)?;
     let [port, width, argument, _] = thread.frame().words();
     let (base, count) = (slot.data() & 0xffff, slot.data() >> 16);
-    if !matches!(width, 1 | 2 | 4) || port < base || port + width > base + count {
+    let inside = port
+        .checked_add(width)
+        .is_some_and(|end| port >= base && end <= base + count);
+    if !matches!(width, 1 | 2 | 4) || !inside {
         return Err(Error::InvalidArgument);
     }
     let port = port as u16;
