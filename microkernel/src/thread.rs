@@ -191,10 +191,10 @@ pub const fn in_static(block: &'static Block) -> ThreadRef {
 /// # Safety
 /// As [`Ref::create`], for [`SIZE`] bytes at `address`.
 pub unsafe fn create(address: u64) -> ThreadRef {
-    // SAFETY: as the caller promises.
+    // SAFETY: as the caller promises. The rest of the block needs no initial value.
     unsafe {
-        Ref::create(address, Block::new(0));
-        Ref::from_address(address + OFFSET)
+        Ref::create(address + offset_of!(Block, frame) as u64, Frame::new());
+        Ref::create(address + OFFSET, Thread::new(0))
     }
 }
 
