@@ -46,11 +46,12 @@ pub fn send(
     match endpoint.first_receiver() {
         Some(receiver) => {
             stop_waiting(kernel, receiver);
-            take(kernel, receiver, sender);
-            receiver.set_state(ThreadState::Ready);
+            // First, so that the debt says that the fast path may not answer it.
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
+            take(kernel, receiver, sender);
+            receiver.set_state(ThreadState::Ready);
             kernel.hand_over(receiver);
         }
         None => {
