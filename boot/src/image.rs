@@ -81,7 +81,7 @@ fn compile(toolchain: &Toolchain, what: &str, packages: &[String]) -> Result<()>
 fn built(name: &str) -> Result<Vec<u8>> {
     let file = paths::bare_target()
         .join(toolchain::TARGET)
-        .join("release")
+        .join(toolchain::PROFILE)
         .join(name);
     std::fs::read(&file).with_context(|| {
         format!(

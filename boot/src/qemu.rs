@@ -61,6 +61,9 @@ pub struct Options {
     /// Boot headless, type this command, print only what it prints, power off; once for each command
     #[arg(long, value_name = "CMD")]
     pub exec: Vec<String>,
+    /// The kernel's command line
+    #[arg(long, value_name = "TEXT", default_value = "", hide = true)]
+    pub append: String,
 }
 
 /// What `--machine` takes.
@@ -131,6 +134,9 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
     command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     if !options.display {
         command.args(["-display", "none"]);
+    }
+    if !options.append.is_empty() {
+        command.args(["-append", &options.append]);
     }
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);

@@ -15,6 +15,8 @@ use crate::{install, paths};
 
 /// What guest code is compiled for: no operating system, soft float.
 pub const TARGET: &str = "x86_64-unknown-none";
+/// The cargo profile of guest code.
+pub const PROFILE: &str = "guest";
 
 /// Debian's matched set of compiler, cargo and library sources; its `rust-lld` comes with it.
 pub const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -213,7 +215,8 @@ impl Toolchain {
         command.current_dir(paths::root()).arg(subcommand).args([
             "--target",
             TARGET,
-            "--release",
+            "--profile",
+            PROFILE,
             "--target-dir",
         ]);
         command

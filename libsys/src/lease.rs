@@ -64,7 +64,7 @@ impl<'a> Lease<'a> {
     /// Makes sure that every page is present: the kernel copies without asking a pager.
     pub fn touch(&self) {
         let mut address = self.base;
-        let end = self.base + self.bits.len();
+        let end = self.base + self.bits.length();
         while address < end {
             // SAFETY: the address lies in memory that this lease borrows.
             unsafe { core::ptr::with_exposed_provenance::<u8>(address as usize).read_volatile() };
@@ -82,7 +82,7 @@ mod tests {
         let mut bytes = [0u8; 9000];
         let lease = Lease::write(&mut bytes);
         lease.touch();
-        assert_eq!(lease.bits().len(), 9000);
+        assert_eq!(lease.bits().length(), 9000);
         assert!(lease.bits().contains(LeaseBits::WRITE));
         assert!(!lease.bits().contains(LeaseBits::READ));
         assert_eq!(Lease::read(&[]).bits(), LeaseBits::empty());

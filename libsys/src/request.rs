@@ -44,7 +44,7 @@ impl Request {
 
     /// Bytes lent.
     pub fn length(&self) -> usize {
-        self.lease.len() as usize
+        self.lease.length() as usize
     }
 
     /// Copies from the lent memory.

@@ -13,7 +13,7 @@ use bootinfo::{BootInfo, MemoryKind, Range};
 use heapless::Vec;
 
 use crate::{
-    Kernel, captable, log, mem,
+    Kernel, arch, captable, log, mem,
     raw::Ref,
     slot::{Capability, Flags, SlotRef},
     space::{self, Space},
@@ -21,7 +21,19 @@ use crate::{
     tree,
 };
 
-struct Global(UnsafeCell<Kernel>);
+/// Word of the command line: every system call takes the slow path.
+pub const NO_FAST_PATH: &str = "fastpath=off";
+
+/// Whether the command line has a word.
+pub fn has_option(info: &BootInfo, option: &str) -> bool {
+    info.command_line
+        .split_whitespace()
+        .any(|word| word == option)
+}
+
+/// The kernel's state, where the fast path finds it.
+#[repr(transparent)]
+pub struct Global(UnsafeCell<Kernel>);
 // SAFETY: one CPU, interrupts off in the kernel, and each entry borrows it once (`kernel`).
 unsafe impl Sync for Global {}
 
@@ -30,17 +42,16 @@ struct Idle(Block);
 unsafe impl Sync for Idle {}
 
 static IDLE: Idle = Idle(Block::new(-1));
-static KERNEL: Global = Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
+/// See [`kernel`].
+#[unsafe(no_mangle)]
+pub static POSTERN_KERNEL: Global =
+    Global(UnsafeCell::new(Kernel::new(thread::in_static(&IDLE.0))));
 
 /// The kernel's state.
-#[expect(
-    clippy::mut_from_ref,
-    reason = "one entry, one borrow: see the safety comment"
-)]
 pub fn kernel() -> &'static mut Kernel {
     // SAFETY: called once by each entry (`entry.rs`), at boot before the first exit, and by a panic, which does not
     // return to the holder. Entries do not nest: interrupts are off.
-    unsafe { &mut *KERNEL.0.get() }
+    unsafe { &mut *POSTERN_KERNEL.0.get() }
 }
 
 /// Page-table pages for root: 2^18 bytes hold 62, for 100 MiB and more of archive and heap.
@@ -191,9 +202,8 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
     space::map_buffer(space, thread, root::THREAD_AREA)
         .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
-    thread.table.set(table);
-    thread.table_slots.set(1 << root::TABLE_BITS);
-    thread.cr3.set(space.root());
+    thread.set_table(table, 1 << root::TABLE_BITS);
+    thread.cr3.set(space.cr3());
     Ok(())
 }
 
@@ -295,4 +305,5 @@ pub fn greet(kernel: &Kernel, info: &BootInfo) {
         kernel.tsc_hz / 1_000_000,
         info.acpi.io_apics.len()
     );
+    log!("CPU: {}", arch::features::features());
 }

@@ -1,31 +1,126 @@
 //! Where servers receive, and where they park callers.
 
-use core::cell::Cell;
+use core::{cell::Cell, mem::offset_of};
 
-use crate::{irq::Irq, queue::Queue, thread::Thread, thread::ThreadRef};
+use crate::{
+    irq::Irq,
+    queue::Queue,
+    raw::Ref,
+    thread::{self, Thread, ThreadRef},
+};
 
 /// An endpoint: callers wait here for a server, servers for callers; never both.
 #[repr(C, align(64))]
 pub struct Endpoint {
+    /// What the fast path looks at: the receiver, if exactly one waits and nothing about it is unusual; else
+    /// [`thread::nobody`] if nobody waits for anything, or [`thread::busy`].
+    fast: Cell<ThreadRef>,
     /// Threads in state Sending, first come first served.
-    pub senders: Queue<Thread>,
-    /// Threads in state Receiving.
-    pub receivers: Queue<Thread>,
+    senders: Queue<Thread>,
+    /// Threads in state Receiving, without the one in `fast`.
+    receivers: Queue<Thread>,
     /// Interrupts that fired and wait for a receiver.
-    pub pending: Queue<Irq>,
+    pending: Queue<Irq>,
 }
 
 /// Bytes of an Endpoint.
 pub const SIZE: u64 = 64;
 const _: () = assert!(size_of::<Endpoint>() == SIZE as usize);
+// The fast path reads it at the endpoint's own address.
+const _: () = assert!(offset_of!(Endpoint, fast) == 0);
 
 impl Endpoint {
     /// Nobody here.
     pub const fn new() -> Self {
         Self {
+            fast: Cell::new(thread::nobody()),
             senders: Queue::new(),
             receivers: Queue::new(),
             pending: Queue::new(),
+        }
+    }
+
+    /// The receiver whose turn is next.
+    #[inline]
+    pub fn first_receiver(&self) -> Option<ThreadRef> {
+        let fast = self.fast.get();
+        if fast == thread::nobody() {
+            None
+        } else if fast == thread::busy() {
+            self.receivers.first()
+        } else {
+            Some(fast)
+        }
+    }
+
+    /// The caller whose turn is next.
+    pub fn first_sender(&self) -> Option<ThreadRef> {
+        self.senders.first()
+    }
+
+    /// A thread waits for a message.
+    pub fn add_receiver(&self, receiver: ThreadRef) {
+        let fast = self.fast.get();
+        if fast == thread::nobody() && receiver.is_plain_receiver() {
+            self.fast.set(receiver);
+            return;
+        }
+        if fast != thread::nobody() && fast != thread::busy() {
+            self.receivers.push_back(fast);
+        }
+        self.receivers.push_back(receiver);
+        self.fast.set(thread::busy());
+    }
+
+    /// A thread does not wait for a message any more.
+    pub fn remove_receiver(&self, receiver: ThreadRef) {
+        if self.fast.get() == receiver {
+            self.fast.set(thread::nobody());
+            return;
+        }
+        self.receivers.remove(receiver);
+        match self.receivers.only() {
+            Some(last) if last.is_plain_receiver() => {
+                self.receivers.remove(last);
+                self.fast.set(last);
+            }
+            _ => self.update(),
+        }
+    }
+
+    /// A thread waits for a receiver.
+    pub fn add_sender(&self, sender: ThreadRef) {
+        self.senders.push_back(sender);
+        self.fast.set(thread::busy());
+    }
+
+    /// A thread does not wait for a receiver any more.
+    pub fn remove_sender(&self, sender: ThreadRef) {
+        self.senders.remove(sender);
+        self.update();
+    }
+
+    /// An interrupt waits for a receiver.
+    pub fn add_pending(&self, irq: Ref<Irq>) {
+        self.pending.push_back(irq);
+        self.fast.set(thread::busy());
+    }
+
+    /// An interrupt does not wait any more.
+    pub fn remove_pending(&self, irq: Ref<Irq>) {
+        self.pending.remove(irq);
+        self.update();
+    }
+
+    /// The interrupt whose turn is next.
+    pub fn first_pending(&self) -> Option<Ref<Irq>> {
+        self.pending.first()
+    }
+
+    /// A queue lost a member.
+    fn update(&self) {
+        if self.senders.is_empty() && self.receivers.is_empty() && self.pending.is_empty() {
+            self.fast.set(thread::nobody());
         }
     }
 }

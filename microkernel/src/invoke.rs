@@ -23,6 +23,7 @@ use crate::{
     slot::{Capability, Flags, SlotRef},
     space::{self, Space},
     thread::{Owed, Thread, ThreadRef, ThreadState},
+    trace::Record,
     tree,
     untyped::{self, Request},
     usermem::{self, Direction, Lease, Side},
@@ -186,6 +187,8 @@ fn on_thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
                 _ => 0,
             };
             kernel.set_priority(target, served.max(priority as i32));
+            // Whether the fast path may answer depends on the priority.
+            target.set_owed(target.owed());
         }
         thread_op::START => {
             if target.state() != ThreadState::Inactive {
@@ -265,9 +268,8 @@ fn configure(
     if let Some(fault) = fault {
         captable::embed(fault, target.fault_slot(), None, Owner::Thread)?;
     }
-    target.table.set(table.object());
-    target.table_slots.set(1 << table.extra());
-    target.cr3.set(space.root());
+    target.set_table(table.object(), 1 << table.extra());
+    target.cr3.set(space.cr3());
     Ok(())
 }
 
@@ -343,7 +345,10 @@ fn on_ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
     check(slot, Kind::IoPorts, right)?;
     let [port, width, argument, _] = thread.frame().words();
     let (base, count) = (slot.data() & 0xffff, slot.data() >> 16);
-    if !matches!(width, 1 | 2 | 4) || port < base || port + width > base + count {
+    let inside = port
+        .checked_add(width)
+        .is_some_and(|end| port >= base && end <= base + count);
+    if !matches!(width, 1 | 2 | 4) || !inside {
         return Err(Error::InvalidArgument);
     }
     let port = port as u16;
@@ -402,17 +407,41 @@ fn on_system(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) 
             log::append(length, |index| thread.word(4 + index));
         }
         system::LOG_QUIET => log::set_quiet(),
+        system::TRACE => return trace(kernel, thread, first),
+        system::TRACE_SWITCH => {
+            kernel.trace.set_on(first != 0);
+            arch::cpu::set_fast_path(first == 0 && kernel.fast_path);
+        }
+        system::NUMBER => {
+            let target: Ref<Thread> = named(thread.slot(first)?, 0)?;
+            return value(target.physical());
+        }
         system::INFO => {
             return Ok(Outcome::Done([
                 kernel.tsc_hz,
                 kernel.boot_time,
                 kernel.idle.paid.get(),
-                0,
+                kernel.longest_section,
             ]));
         }
         _ => return Err(Error::InvalidOperation),
     }
     DONE
+}
+
+/// Writes events from `position` on to the message buffer.
+fn trace(kernel: &Kernel, thread: ThreadRef, position: u64) -> Answer {
+    let first = kernel.trace.get(position).map_or(position, |(at, _)| at);
+    let mut count = 0;
+    while count < system::TRACE_BLOCK as u64
+        && let Some((_, record)) = kernel.trace.get(first + count)
+    {
+        for (index, word) in record.to_words().into_iter().enumerate() {
+            thread.set_word(4 + count as usize * Record::WORDS + index, word);
+        }
+        count += 1;
+    }
+    Ok(Outcome::Done([count, first, 0, 0]))
 }
 
 /// Fills an empty slot with a child of System.

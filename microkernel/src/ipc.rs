@@ -8,6 +8,7 @@ use crate::{
     irq,
     raw::Ref,
     thread::{Holder, Owed, Sent, ThreadRef, ThreadState},
+    trace::Event,
     transfer, trap,
     usermem::{self, Lease},
 };
@@ -42,7 +43,7 @@ pub fn send(
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
 ) -> Result<Outcome, Error> {
-    match endpoint.receivers.first() {
+    match endpoint.first_receiver() {
         Some(receiver) => {
             stop_waiting(kernel, receiver);
             take(kernel, receiver, sender);
@@ -57,7 +58,7 @@ pub fn send(
                 return Err(Error::TimedOut);
             }
             sender.set_state(ThreadState::Sending { to: endpoint });
-            endpoint.senders.push_back(sender);
+            endpoint.add_sender(sender);
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
@@ -71,6 +72,13 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     sender.set_state(ThreadState::AwaitingReply {
         from: Holder::Thread(server),
     });
+    let label = match sender.sent.get() {
+        Sent::Call => Tag(sender.frame().rax.get()).label(),
+        Sent::Fault => 0,
+    };
+    kernel
+        .trace
+        .record_message(Event::Deliver, label, sender.physical(), server.physical());
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
@@ -84,6 +92,7 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
             if sender.transfer.get() != 0 && transfer::pass(kernel, sender, server) {
                 low |= Flags::CAP_ARRIVED.bits() as u64;
             }
+            server.transfer.set(0);
             let label = tag.0 & !0xffff_ffff;
             server.frame().set_message(
                 label | low,
@@ -118,19 +127,21 @@ pub fn receive(
     if let Owed::Irq(irq) = server.take_owed() {
         irq::acknowledge(kernel, irq);
     }
-    if let Some(irq) = endpoint.pending.pop_front() {
-        irq::deliver(irq, server);
-    } else if let Some(sender) = endpoint.senders.pop_front() {
+    if let Some(irq) = endpoint.first_pending() {
+        endpoint.remove_pending(irq);
+        irq::deliver(kernel, irq, server);
+    } else if let Some(sender) = endpoint.first_sender() {
+        endpoint.remove_sender(sender);
         take(kernel, server, sender);
     } else {
         if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
             return Err(Error::TimedOut);
         }
-        server.set_state(ThreadState::Receiving { from: endpoint });
-        endpoint.receivers.push_back(server);
         if let Some(deadline) = deadline {
             kernel.timer.add(server, deadline);
         }
+        server.set_state(ThreadState::Receiving { from: endpoint });
+        endpoint.add_receiver(server);
     }
     Ok(Outcome::Written)
 }
@@ -188,9 +199,16 @@ pub fn reply(
         }
         Owed::Caller(client) => client,
     };
+    kernel.trace.record_message(
+        Event::Reply,
+        tag.label(),
+        server.physical(),
+        client.physical(),
+    );
     release(kernel, client);
     kernel.timer.remove(client);
     if client.sent.get() == Sent::Fault {
+        client.reset_request();
         return trap::answer(client, server, tag);
     }
     if tag.extra() > 0 {
@@ -200,6 +218,7 @@ pub fn reply(
     if server.transfer.get() != 0 && transfer::pass(kernel, server, client) {
         low |= Flags::CAP_ARRIVED.bits() as u64;
     }
+    client.reset_request();
     client
         .frame()
         .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame().words());
@@ -250,8 +269,11 @@ fn release(kernel: &mut Kernel, client: ThreadRef) {
 pub fn stop_waiting(kernel: &mut Kernel, thread: ThreadRef) {
     match thread.state() {
         ThreadState::Inactive | ThreadState::Ready => return,
-        ThreadState::Sending { to } => to.senders.remove(thread),
-        ThreadState::Receiving { from } => from.receivers.remove(thread),
+        ThreadState::Sending { to } => to.remove_sender(thread),
+        ThreadState::Receiving { from } => {
+            from.remove_receiver(thread);
+            thread.set_owed(Owed::Nothing);
+        }
         ThreadState::AwaitingReply { .. } => release(kernel, thread),
     }
     kernel.timer.remove(thread);
@@ -268,7 +290,9 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
     stop_waiting(kernel, thread);
     let delivered = matches!(state, ThreadState::AwaitingReply { .. });
     let receiving = matches!(state, ThreadState::Receiving { .. });
-    if !receiving && thread.sent.get() == Sent::Fault {
+    let fault = !receiving && thread.sent.get() == Sent::Fault;
+    thread.reset_request();
+    if fault {
         if error == Error::PartnerDied {
             thread.set_state(ThreadState::Inactive);
             return;

@@ -15,6 +15,7 @@ use crate::{
     raw::Ref,
     slot::{Slot, SlotRef},
     thread::{Owed, ThreadRef, ThreadState},
+    trace::Event,
 };
 
 /// Bytes of an Irq.
@@ -67,6 +68,8 @@ pub struct Irq {
     pub progress: Cell<Progress>,
     /// Firings since the last delivery.
     pub count: Cell<u64>,
+    /// Who owes its acknowledgement.
+    owner: Cell<Option<ThreadRef>>,
     /// The line is masked at the IO-APIC.
     masked: Cell<bool>,
 }
@@ -88,6 +91,7 @@ impl Irq {
             source: Cell::new(Source::None),
             progress: Cell::new(Progress::Idle),
             count: Cell::new(0),
+            owner: Cell::new(None),
             masked: Cell::new(true),
         }
     }
@@ -103,7 +107,7 @@ impl Ref<Irq> {
     /// Its embedded slot.
     pub fn endpoint_slot(self) -> SlotRef {
         // SAFETY: a field of a live object; it is unlinked before the object goes.
-        unsafe { Ref::from_address(&raw const (*self).endpoint_slot as u64) }
+        unsafe { Ref::from_address(&raw const self.endpoint_slot as u64) }
     }
 
     fn endpoint(self) -> Option<Ref<Endpoint>> {
@@ -136,38 +140,45 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
     let Some(endpoint) = irq.endpoint() else {
         return;
     };
-    match endpoint.receivers.first() {
+    match endpoint.first_receiver() {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
-            deliver(irq, receiver);
+            deliver(kernel, irq, receiver);
             receiver.set_state(ThreadState::Ready);
             kernel.make_ready(receiver);
         }
         None => {
             irq.progress.set(Progress::Pending);
-            endpoint.pending.push_back(irq);
+            endpoint.add_pending(irq);
         }
     }
 }
 
 /// Hands an interrupt to a receiver, which owes the acknowledgement.
-pub fn deliver(irq: Ref<Irq>, receiver: ThreadRef) {
+pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
+    let badge = irq.endpoint_slot.data();
+    kernel
+        .trace
+        .record_message(Event::Wake, 0, badge, receiver.physical());
     irq.progress.set(Progress::Delivered);
+    irq.owner.set(Some(receiver));
     receiver.set_owed(Owed::Irq(irq));
+    receiver.transfer.set(0);
     let count = irq.count.replace(0);
     receiver.frame().set_message(
         abi::tag::Flags::INTERRUPT.bits() as u64,
-        irq.endpoint_slot.data(),
+        badge,
         0,
         [count, 0, 0, 0],
     );
 }
 
-/// The receiver is done with it: it may fire again.
+/// The receiver is done with it, or somebody else is: it may fire again.
 pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.progress.get() != Progress::Delivered {
         return;
     }
+    settle_debt(irq);
     irq.progress.set(Progress::Idle);
     if irq.masked.get() && irq.endpoint().is_some() {
         irq.set_masked(false);
@@ -175,6 +186,18 @@ pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.count.get() > 0 {
         announce(kernel, irq);
     }
+}
+
+/// Nobody owes its acknowledgement any more.
+fn settle_debt(irq: Ref<Irq>) {
+    if let Some(owner) = irq.owner.take() {
+        owner.set_owed(Owed::Nothing);
+    }
+}
+
+/// Its receiver goes: it stays unacknowledged.
+pub fn orphan(irq: Ref<Irq>) {
+    irq.owner.set(None);
 }
 
 /// Binds it: from now on it is a message to that endpoint.
@@ -191,7 +214,7 @@ pub fn bind(irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
 pub fn unbound(irq: Ref<Irq>) {
     if irq.progress.get() == Progress::Pending {
         if let Some(endpoint) = irq.endpoint() {
-            endpoint.pending.remove(irq);
+            endpoint.remove_pending(irq);
         }
         irq.progress.set(Progress::Idle);
     }
@@ -201,6 +224,7 @@ pub fn unbound(irq: Ref<Irq>) {
 /// The object goes: nothing refers to it afterwards.
 pub fn destroy(kernel: &mut Kernel, irq: Ref<Irq>) {
     unbound(irq);
+    settle_debt(irq);
     lifetime::drop_embedded(irq.endpoint_slot());
     match irq.source.replace(Source::None) {
         Source::Line { vector, gsi, .. } => {

@@ -1,5 +1,7 @@
 //! The kernel's whole state. One CPU, interrupts off: whoever holds the `&mut` is alone.
 
+use core::mem::offset_of;
+
 use crate::{
     arch,
     irq::Vectors,
@@ -10,6 +12,9 @@ use crate::{
     timer::Timer,
     trace::{Event, Trace},
 };
+
+/// Where the fast path finds the highest priority that is ready.
+pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
 
 /// The kernel's state.
 pub struct Kernel {
@@ -29,6 +34,10 @@ pub struct Kernel {
     pub dying: Option<SlotRef>,
     /// The last events.
     pub trace: Trace,
+    /// System calls try the fast path, unless tracing is on.
+    pub fast_path: bool,
+    /// Most TSC ticks between an entry and its exit; 0 unless the kernel was built to measure it (`longest-section`).
+    pub longest_section: u64,
     /// TSC ticks per second.
     pub tsc_hz: u64,
     /// TSC when the kernel started.
@@ -36,9 +45,9 @@ pub struct Kernel {
     /// Who is charged for the time since `charged_from`: the thread that ran after the last slow switch.
     payer: ThreadRef,
     charged_from: u64,
-    /// The page-table root the processor uses.
+    /// The space the processor uses, as CR3 wants it.
     loaded_root: u64,
-    /// A page-table root with nothing in its user half.
+    /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
 }
 
@@ -54,6 +63,8 @@ impl Kernel {
             vectors: Vectors::new(),
             dying: None,
             trace: Trace::new(),
+            fast_path: true,
+            longest_section: 0,
             tsc_hz: 0,
             boot_time: 0,
             payer: idle,
@@ -70,8 +81,8 @@ impl Kernel {
         self.idle.set_state(ThreadState::Ready);
         arch::set_current(self.idle);
         self.charged_from = self.boot_time;
-        self.loaded_root = root;
-        self.empty_root = root;
+        self.empty_root = arch::paging::cr3(root, 0);
+        self.loaded_root = self.empty_root;
     }
 
     /// The first step of every entry but the fast path: catches up with what that did. It switches threads by changing
@@ -154,7 +165,7 @@ impl Kernel {
     fn switch_to(&mut self, next: ThreadRef) {
         self.charge(next);
         self.trace
-            .record(Event::Switch, next.physical(), next.frame().rip.get());
+            .record(Event::Switch, 0, next.physical(), next.frame().rip.get());
         self.current = next;
         arch::set_current(next);
         if next != self.idle {
@@ -181,7 +192,7 @@ impl Kernel {
         }
     }
 
-    /// Uses another page-table root.
+    /// Uses another space, given as CR3 wants it.
     pub fn load_root(&mut self, root: u64) {
         if root != self.loaded_root {
             self.loaded_root = root;
@@ -189,7 +200,7 @@ impl Kernel {
         }
     }
 
-    /// The page-table root the processor uses.
+    /// The space the processor uses, as CR3 wants it.
     pub fn loaded_root(&self) -> u64 {
         self.loaded_root
     }

@@ -211,8 +211,7 @@ fn unhook(kernel: &mut Kernel, slot: SlotRef, cap: Capability) {
         unsafe { Ref::from_address((slot.address() & !(thread::SIZE - 1)) + thread::OFFSET) };
     match cap.kind {
         Kind::CapTable => {
-            thread.table_slots.set(0);
-            thread.table.set(0);
+            thread.set_table(0, 0);
         }
         Kind::Space => {
             space::unmap_buffer(kernel, thread);
@@ -234,7 +233,7 @@ pub fn drop_embedded(slot: SlotRef) {
 
 /// Everybody who waits at a dying endpoint hears about it.
 fn abandon(kernel: &mut Kernel, endpoint: Ref<Endpoint>, budget: &mut Budget) -> Result<(), Error> {
-    while let Some(waiter) = endpoint.senders.first().or(endpoint.receivers.first()) {
+    while let Some(waiter) = endpoint.first_sender().or(endpoint.first_receiver()) {
         budget.take()?;
         ipc::cancel(kernel, waiter, Error::PartnerDied);
     }
@@ -246,14 +245,18 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
     ipc::stop_waiting(kernel, thread);
     kernel.make_unready(thread);
     thread.set_state(ThreadState::Inactive);
-    if let Owed::Caller(caller) = thread.owed() {
-        debug_assert!(matches!(
-            caller.state(),
-            ThreadState::AwaitingReply {
-                from: Holder::Thread(_)
-            }
-        ));
-        ipc::cancel(kernel, caller, Error::PartnerDied);
+    match thread.owed() {
+        Owed::Caller(caller) => {
+            debug_assert!(matches!(
+                caller.state(),
+                ThreadState::AwaitingReply {
+                    from: Holder::Thread(_)
+                }
+            ));
+            ipc::cancel(kernel, caller, Error::PartnerDied);
+        }
+        Owed::Irq(irq) => irq::orphan(irq),
+        Owed::Nothing => {}
     }
     unconfigure(kernel, thread);
     kernel.forget(thread);
@@ -269,7 +272,6 @@ pub fn unconfigure(kernel: &mut Kernel, thread: ThreadRef) {
     ] {
         drop_embedded(slot);
     }
-    thread.table_slots.set(0);
-    thread.table.set(0);
+    thread.set_table(0, 0);
     thread.cr3.set(kernel.empty_root);
 }

@@ -46,6 +46,8 @@ mod bare {
         let tsc_hz = apic::calibrate();
         arch::protect(boot::protected(&info));
         let kernel = boot::kernel();
+        kernel.fast_path = !boot::has_option(&info, boot::NO_FAST_PATH);
+        cpu::set_fast_path(kernel.fast_path);
         kernel.begin(root, tsc_hz);
         boot::greet(kernel, &info);
         match boot::start_root(kernel, &info) {

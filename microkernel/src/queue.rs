@@ -61,6 +61,13 @@ impl<T: Linked> Queue<T> {
         self.head.get()
     }
 
+    /// The member, if it is the only one.
+    pub fn only(&self) -> Option<Ref<T>> {
+        self.head
+            .get()
+            .filter(|_| self.head.get() == self.tail.get())
+    }
+
     /// Nobody waits.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -15,6 +15,9 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// Offset of the highest priority.
+    pub const TOP: usize = core::mem::offset_of!(Ready, top);
+
     /// Nobody.
     pub const fn new() -> Self {
         Self {

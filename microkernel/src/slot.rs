@@ -45,6 +45,20 @@ pub struct Slot {
 pub const SIZE: u64 = 32;
 const _: () = assert!(size_of::<Slot>() == SIZE as usize);
 
+/// Where the fast path finds what it needs.
+pub mod offset {
+    use core::mem::offset_of;
+
+    use super::Slot;
+
+    /// See [`Slot::object`].
+    pub const OBJECT: usize = offset_of!(Slot, object);
+    /// See [`Slot::data`].
+    pub const DATA: usize = offset_of!(Slot, data);
+    /// See [`Slot::flags`].
+    pub const FLAGS: usize = offset_of!(Slot, flags);
+}
+
 /// A pointer to a slot.
 pub type SlotRef = Ref<Slot>;
 
@@ -67,6 +81,10 @@ pub struct Capability {
 
 impl Slot {
     /// An empty slot, as zeroed memory is.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, never a place"
+    )]
     pub const EMPTY: Self = Self {
         object: Cell::new(0),
         data: Cell::new(0),

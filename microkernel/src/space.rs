@@ -7,7 +7,7 @@ use heapless::Deque;
 
 use crate::{
     Kernel,
-    arch::{self, paging},
+    arch::paging,
     mem, object,
     raw::Ref,
     slot::{Flags, SlotRef},
@@ -34,9 +34,14 @@ pub const MIN_BITS: u8 = 15;
 pub const MAX_BITS: u8 = 24;
 
 impl Ref<Space> {
-    /// Physical address of the root table, as CR3 wants it.
+    /// Physical address of the root table.
     pub fn root(self) -> u64 {
         self.physical() + PAGE
+    }
+
+    /// What CR3 wants to use it: the root, tagged with its id where the processor has tags.
+    pub fn cr3(self) -> u64 {
+        paging::cr3(self.root(), self.id.get())
     }
 
     /// Page-table pages left.
@@ -72,9 +77,11 @@ pub fn create(kernel: &mut Kernel, address: u64, bits: u8) -> Result<(), Error> 
 
 /// The Space goes: frames mapped in it are "already unmapped" from now on.
 pub fn destroy(kernel: &mut Kernel, space: Ref<Space>) {
-    if kernel.loaded_root() == space.root() {
+    if kernel.loaded_root() == space.cr3() {
         kernel.load_root(kernel.empty_root);
     }
+    // The id is the tag of what the TLB holds.
+    paging::flush_space(space.cr3(), kernel.loaded_root());
     kernel.spaces.release(space.id.get());
 }
 
@@ -136,9 +143,7 @@ pub fn mapping(kernel: &Kernel, slot: SlotRef) -> Option<(Ref<Space>, u64)> {
 
 fn unmap_address(kernel: &Kernel, space: Ref<Space>, address: u64) {
     paging::unmap(space.root(), address);
-    if kernel.loaded_root() == space.root() {
-        arch::paging::flush(address);
-    }
+    paging::flush(space.cr3(), kernel.loaded_root(), address);
 }
 
 /// Maps a thread's message buffer, user read-write.

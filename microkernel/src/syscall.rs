@@ -22,10 +22,15 @@ pub fn handle(kernel: &mut Kernel) {
     kernel.enter();
     let thread = kernel.current;
     let tag = Tag(thread.frame().rax.get());
-    kernel.trace.record(Event::Call, thread.physical(), tag.0);
+    kernel
+        .trace
+        .record(Event::Call, tag.label(), thread.physical(), tag.0);
     let result = dispatch(kernel, thread, tag);
     // A thread that destroyed itself is gone: nobody is told.
     if kernel.current == thread {
+        if thread.state() == ThreadState::Ready {
+            thread.reset_request();
+        }
         match result {
             Ok(Outcome::Done(words)) => thread.frame().set_message(0, 0, 0, words),
             Ok(Outcome::Written) => {}
@@ -57,11 +62,9 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
         return Err(Error::InvalidTag);
     }
     let frame = thread.frame();
-    thread.transfer.set(if flags.contains(Flags::CAP) {
-        frame.r9.get()
-    } else {
-        0
-    });
+    if flags.contains(Flags::CAP) {
+        thread.transfer.set(frame.r9.get());
+    }
     let deadline = flags.contains(Flags::TIMED).then(|| frame.r10.get());
     match op {
         Op::Call => call(kernel, thread, tag, deadline),
@@ -122,7 +125,7 @@ fn call(
     }
     let endpoint: Ref<Endpoint> = object::named(slot, endpoint::CALL)?;
     check_transfer(thread, Some(slot))?;
-    record_leases(thread, tag)?;
+    record_leases(thread, tag);
     ipc::call(kernel, thread, endpoint, slot.data(), deadline)
 }
 
@@ -174,20 +177,22 @@ fn check_transfer(thread: ThreadRef, through: Option<SlotRef>) -> Result<(), Err
     }
 }
 
-/// Notes what a call lends. The descriptors are copied before they are checked.
-fn record_leases(thread: ThreadRef, tag: Tag) -> Result<(), Error> {
+/// Notes what a call lends. The descriptors are copied here and checked when they are used ([`Lease::of`]).
+fn record_leases(thread: ThreadRef, tag: Tag) {
     let frame = thread.frame();
-    let first = Lease::checked(frame.rdx.get(), frame.r8.get())?;
-    let mut count = 1;
+    let first = Lease {
+        base: frame.rdx.get(),
+        bits: frame.r8.get(),
+    };
+    thread.leases[0].set(first);
     if tag.flags().contains(Flags::LEASES) {
         for index in 1..4 {
             let word = buffer::lease(index) / 8;
-            let lease = Lease::checked(thread.word(word), thread.word(word + 1))?;
-            thread.leases[index].set(lease);
+            thread.leases[index].set(Lease {
+                base: thread.word(word),
+                bits: thread.word(word + 1),
+            });
         }
-        count = 4;
+        thread.lease_count.set(4);
     }
-    thread.leases[0].set(first);
-    thread.lease_count.set(count);
-    Ok(())
 }

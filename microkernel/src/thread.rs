@@ -6,7 +6,7 @@ use abi::{Error, object::thread::State as StateNumber};
 use intrusive_collections::RBTreeLink;
 
 use crate::{
-    arch::frame::Frame,
+    arch::{self, frame::Frame},
     endpoint::{Endpoint, Reply},
     irq::Irq,
     mem,
@@ -79,7 +79,7 @@ pub enum Sent {
 /// says who runs and where the processor saves a trap's registers.
 #[repr(C, align(4096))]
 pub struct Block {
-    _unused: [u64; 10],
+    _unused: [u64; 12],
     frame: Frame,
     thread: Thread,
 }
@@ -88,12 +88,14 @@ pub struct Block {
 pub const OFFSET: u64 = offset_of!(Block, thread) as u64;
 const _: () = assert!(size_of::<Block>() == 4096);
 const _: () = assert!(offset_of!(Block, frame) + size_of::<Frame>() == OFFSET as usize);
+// The processor wants a trap's stack aligned to 16; the bit above that marks a pointer to a thread (`AWAITING_THREAD`).
+const _: () = assert!(OFFSET % 32 == AWAITING_THREAD);
 
 impl Block {
     /// An Inactive thread.
     pub const fn new(priority: i32) -> Self {
         Self {
-            _unused: [0; 10],
+            _unused: [0; 12],
             frame: Frame::new(),
             thread: Thread::new(priority),
         }
@@ -103,12 +105,12 @@ impl Block {
 /// The part of a thread that the kernel works with. The first fields are the ones the fast path uses.
 #[repr(C)]
 pub struct Thread {
-    /// Page-table root, as CR3 wants it.
+    /// Its Space, as CR3 wants it ([`crate::space::Space`]'s `cr3`).
     pub cr3: Cell<u64>,
     /// First slot of its CapTable.
-    pub table: Cell<u64>,
-    /// Slots of its CapTable; 0 without one.
-    pub table_slots: Cell<u64>,
+    table: Cell<u64>,
+    /// Slots that the fast path may use: all, or none if something about the thread is unusual.
+    fast_slots: Cell<u64>,
     /// [`Thread::state`], packed into a word.
     wait: Cell<u64>,
     /// The caller it owes a reply, if the fast path may answer; else [`nobody`].
@@ -118,6 +120,8 @@ pub struct Thread {
     /// Priority it runs at now: the base, or that of the caller it serves.
     pub priority: Cell<i32>,
 
+    /// Slots of its CapTable; 0 without one.
+    table_slots: Cell<u64>,
     /// Priority it was given.
     pub base: Cell<i32>,
     /// No priority set through it is above this.
@@ -152,14 +156,25 @@ pub struct Thread {
     pub buffer: Cell<u64>,
 }
 
-struct Nobody(Block);
+/// A stand-in for a thread where the fast path compares priorities: less urgent than every real one.
+#[repr(transparent)]
+pub struct Nobody(Thread);
 // SAFETY: never written.
 unsafe impl Sync for Nobody {}
-static NOBODY: Nobody = Nobody(Block::new(-2));
 
-/// Stands for "no thread" where the fast path compares priorities: less urgent than every other.
+/// See [`nobody`].
+#[unsafe(no_mangle)]
+pub static POSTERN_NOBODY: Nobody = Nobody(Thread::new(-2));
+static BUSY: Nobody = Nobody(Thread::new(-2));
+
+/// Stands for "no thread".
 pub const fn nobody() -> ThreadRef {
-    Ref::from_static(&NOBODY.0.thread)
+    Ref::from_static(&POSTERN_NOBODY.0)
+}
+
+/// Stands for "not one thread, but see the queues".
+pub const fn busy() -> ThreadRef {
+    Ref::from_static(&BUSY.0)
 }
 
 /// The thread inside a block that always lives.
@@ -191,11 +206,12 @@ impl Thread {
         Self {
             cr3: Cell::new(0),
             table: Cell::new(0),
-            table_slots: Cell::new(0),
+            fast_slots: Cell::new(0),
             wait: Cell::new(INACTIVE),
             fast_caller: Cell::new(nobody()),
             leases: [const { Cell::new(Lease::NONE) }; 4],
             priority: Cell::new(priority),
+            table_slots: Cell::new(0),
             base: Cell::new(priority),
             ceiling: Cell::new(0),
             lease_count: Cell::new(1),
@@ -221,17 +237,17 @@ impl Thread {
     pub fn state(&self) -> ThreadState {
         let wait = self.wait.get();
         let pointer = wait & !TAG;
-        // SAFETY: `set_state` packed a reference to a live object, and its end clears the state first.
+        // SAFETY: `set_state` or the fast path packed a reference to a live object, and its end clears the state first.
         unsafe {
             match wait & TAG {
+                RECEIVING => ThreadState::Receiving {
+                    from: Ref::from_address(pointer),
+                },
                 AWAITING_THREAD => ThreadState::AwaitingReply {
-                    from: Holder::Thread(Ref::from_address(pointer)),
+                    from: Holder::Thread(Ref::from_address(wait)),
                 },
                 AWAITING_PARKED => ThreadState::AwaitingReply {
                     from: Holder::Reply(Ref::from_address(pointer)),
-                },
-                RECEIVING => ThreadState::Receiving {
-                    from: Ref::from_address(pointer),
                 },
                 SENDING => ThreadState::Sending {
                     to: Ref::from_address(pointer),
@@ -252,18 +268,20 @@ impl Thread {
             ThreadState::Receiving { from } => from.address() | RECEIVING,
             ThreadState::AwaitingReply {
                 from: Holder::Thread(server),
-            } => server.address() | AWAITING_THREAD,
+            } => server.address(),
             ThreadState::AwaitingReply {
                 from: Holder::Reply(reply),
             } => reply.address() | AWAITING_PARKED,
         });
     }
 
-    /// What it owes.
+    /// What it owes. A receiving thread owes nothing, whatever the fast path left behind.
     #[inline]
     pub fn owed(&self) -> Owed {
         let caller = self.fast_caller.get();
-        if caller != nobody() {
+        if matches!(self.state(), ThreadState::Receiving { .. }) {
+            Owed::Nothing
+        } else if caller != nobody() {
             Owed::Caller(caller)
         } else {
             self.owed.get()
@@ -298,10 +316,27 @@ impl Thread {
 
     /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.
     fn is_plain_caller(&self) -> bool {
-        self.sent.get() == Sent::Call
-            && self.lease_count.get() == 1
-            && self.transfer.get() == 0
-            && !self.timer.is_linked()
+        self.sent.get() == Sent::Call && self.lease_count.get() == 1 && self.is_plain_receiver()
+    }
+
+    /// Whether the fast path may hand it a call: it waits without a deadline and without a slot to receive into.
+    pub fn is_plain_receiver(&self) -> bool {
+        self.fast_slots.get() != 0 && self.transfer.get() == 0 && !self.timer.is_linked()
+    }
+
+    /// What it asked for is over: nothing unusual about it is left for the next call, which may take the fast path.
+    #[inline]
+    pub fn reset_request(&self) {
+        self.sent.set(Sent::Call);
+        self.lease_count.set(1);
+        self.transfer.set(0);
+    }
+
+    /// Gives it a CapTable: the address of its first slot, and how many there are (0: none).
+    pub fn set_table(&self, table: u64, slots: u64) {
+        self.table.set(table);
+        self.table_slots.set(slots);
+        self.fast_slots.set(slots);
     }
 
     /// The slot at an index of its table. Index 0 is the table's own and never found.
@@ -326,16 +361,37 @@ impl Thread {
     }
 }
 
-// Tags of a packed state; the rest of the word is the address of a partner, aligned to 16 at least.
-const TAG: u64 = 7;
-/// Tag of "waiting for a reply from that thread": 0, because the fast path stores the plain address.
-const AWAITING_THREAD: u64 = 0;
-/// Tag of "waiting for a message at that endpoint"; the fast path adds it.
-pub const RECEIVING: u64 = 1;
-const SENDING: u64 = 2;
-const AWAITING_PARKED: u64 = 3;
-const READY: u64 = 4;
-const INACTIVE: u64 = 5;
+// Tags of a packed state; the rest of the word is the address of a partner. The fast path stores plain addresses: an
+// Endpoint's, aligned to 64, means Receiving; a Thread's, an odd multiple of 16, means AwaitingReply.
+const TAG: u64 = 31;
+const RECEIVING: u64 = 0;
+const SENDING: u64 = 1;
+const AWAITING_PARKED: u64 = 2;
+const READY: u64 = 3;
+const INACTIVE: u64 = 4;
+const AWAITING_THREAD: u64 = 16;
+
+/// Where the fast path finds what it needs, seen from the thread's address.
+pub mod offset {
+    use super::{Block, OFFSET, Thread, offset_of};
+
+    /// See [`Thread::cr3`].
+    pub const CR3: usize = offset_of!(Thread, cr3);
+    /// First slot of its CapTable.
+    pub const TABLE: usize = offset_of!(Thread, table);
+    /// Slots that the fast path may use.
+    pub const FAST_SLOTS: usize = offset_of!(Thread, fast_slots);
+    /// Its state.
+    pub const WAIT: usize = offset_of!(Thread, wait);
+    /// The caller that the fast path may answer.
+    pub const FAST_CALLER: usize = offset_of!(Thread, fast_caller);
+    /// See [`Thread::priority`].
+    pub const PRIORITY: usize = offset_of!(Thread, priority);
+    /// Lease 0: base, then length and rights.
+    pub const LEASE: usize = offset_of!(Thread, leases);
+    /// Word 4 of its message buffer.
+    pub const BUFFER: usize = size_of::<Block>() - OFFSET as usize + abi::buffer::word(4);
+}
 
 impl ThreadRef {
     /// Its saved registers.
@@ -397,9 +453,9 @@ impl ThreadRef {
 
     /// Copies extra message words (from word 4 on) out of the buffer of `from`.
     pub fn copy_words(self, from: ThreadRef, count: usize) {
-        for index in 4..4 + count.min(abi::Tag::MAX_EXTRA) {
-            self.set_word(index, from.word(index));
-        }
+        let bytes = 8 * count.min(abi::Tag::MAX_EXTRA) as u64;
+        // SAFETY: both pages are message buffers of live threads, which Rust never borrows.
+        unsafe { arch::cpu::copy(from.block_address(), self.block_address(), bytes) };
     }
 
     /// Kernel address of the block area of the message buffer (from word 4 on).

@@ -1,48 +1,66 @@
-//! The last events, for the report of a kernel panic.
+//! The last events: always kept for the report of a kernel panic, and read by tools while tracing is on.
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Nothing yet.
-    None,
-    /// A system call: thread, tag.
-    Call,
-    /// A trap: thread, vector.
-    Trap,
-    /// Another thread runs: thread, its RIP.
-    Switch,
-    /// An interrupt: vector, 0.
-    Interrupt,
-}
+pub use abi::trace::{Event, Record};
+
+use crate::arch;
 
 /// Number of events kept.
-const SIZE: usize = 64;
+const SIZE: usize = 1024;
 
 /// A ring of the last events.
 pub struct Trace {
-    ring: [(Event, u64, u64); SIZE],
-    next: usize,
+    ring: [Record; SIZE],
+    written: u64,
+    on: bool,
 }
 
 impl Trace {
     /// Nothing yet.
     pub const fn new() -> Self {
         Self {
-            ring: [(Event::None, 0, 0); SIZE],
-            next: 0,
+            ring: [Record::NONE; SIZE],
+            written: 0,
+            on: false,
         }
+    }
+
+    /// Switches tracing on or off: with it no system call takes the fast path, which records nothing.
+    pub fn set_on(&mut self, on: bool) {
+        self.on = on;
     }
 
     /// Adds an event.
     #[inline]
-    pub fn record(&mut self, event: Event, first: u64, second: u64) {
-        self.ring[self.next % SIZE] = (event, first, second);
-        self.next += 1;
+    pub fn record(&mut self, event: Event, label: u32, first: u64, second: u64) {
+        let time = if self.on { arch::cpu::now() } else { 0 };
+        self.ring[self.written as usize % SIZE] = Record {
+            event,
+            label,
+            time,
+            first,
+            second,
+        };
+        self.written += 1;
     }
 
-    /// The events, oldest first.
-    pub fn events(&self) -> impl Iterator<Item = (Event, u64, u64)> + '_ {
-        (self.next.saturating_sub(SIZE)..self.next).map(|index| self.ring[index % SIZE])
+    /// Adds an event that only a trace is interested in.
+    #[inline]
+    pub fn record_message(&mut self, event: Event, label: u32, first: u64, second: u64) {
+        if self.on {
+            self.record(event, label, first, second);
+        }
+    }
+
+    /// The first event from `position` (events since boot) on that is still there, and its position.
+    pub fn get(&self, position: u64) -> Option<(u64, Record)> {
+        let position = position.max(self.written.saturating_sub(SIZE as u64));
+        (position < self.written).then(|| (position, self.ring[position as usize % SIZE]))
+    }
+
+    /// The last events, oldest first.
+    pub fn last(&self, count: usize) -> impl Iterator<Item = Record> + '_ {
+        let first = self.written.saturating_sub(count.min(SIZE) as u64);
+        (first..self.written).map(|position| self.ring[position as usize % SIZE])
     }
 }
 

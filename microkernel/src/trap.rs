@@ -37,7 +37,10 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
 }
 
 fn interrupt(kernel: &mut Kernel, vector: u8) {
-    kernel.trace.record(Event::Interrupt, vector as u64, 0);
+    let interrupted = kernel.current.physical();
+    kernel
+        .trace
+        .record(Event::Interrupt, 0, vector as u64, interrupted);
     arch::apic::end_of_interrupt();
     debug_assert!(vector >= FIRST_VECTOR);
     if let Some(irq) = kernel.vectors.get(vector) {
@@ -49,7 +52,7 @@ fn exception(kernel: &mut Kernel, vector: u8) {
     let thread = kernel.current;
     kernel
         .trace
-        .record(Event::Trap, thread.physical(), vector as u64);
+        .record(Event::Trap, 0, thread.physical(), vector as u64);
     thread
         .fault_address
         .set(if vector as u64 == fault::PAGE_FAULT {

@@ -106,7 +106,7 @@ impl Marks {
     }
 
     fn store(self, slot: SlotRef) {
-        slot.set_data(self.used / UNIT | (self.zeroed.max(self.used) / UNIT) << 32);
+        slot.set_data((self.used / UNIT) | (self.zeroed.max(self.used) / UNIT) << 32);
     }
 }
 
@@ -248,7 +248,7 @@ fn create(
             cap.rights = request.rights & untyped.rights();
             cap.extra = request.size_bits as u32;
             cap.data = if is_zero {
-                (1u64 << request.size_bits) / UNIT << 32
+                ((1u64 << request.size_bits) / UNIT) << 32
             } else {
                 0
             };

@@ -40,14 +40,6 @@ impl Lease {
     /// Nothing lent.
     pub const NONE: Self = Self { base: 0, bits: 0 };
 
-    /// A lease as a caller described it, if it lies in user addresses.
-    pub fn checked(base: u64, bits: u64) -> Result<Self, Error> {
-        match base.checked_add(LeaseBits::from_bits_retain(bits).len()) {
-            Some(end) if end <= USER_END => Ok(Self { base, bits }),
-            _ => Err(Error::InvalidAddress),
-        }
-    }
-
     /// Address of `offset` in lease `index` of a caller, if the lease allows `length` bytes in that direction there.
     pub fn of(
         client: ThreadRef,
@@ -66,14 +58,17 @@ impl Lease {
             Direction::FromLender => LeaseBits::READ,
             Direction::ToLender => LeaseBits::WRITE,
         };
-        let inside = offset
+        let end = offset
             .checked_add(length)
-            .is_some_and(|end| end <= bits.len());
-        if bits.contains(right) && inside {
-            Ok(lease.base + offset)
-        } else {
-            Err(Error::LeaseBounds)
-        }
+            .filter(|&end| bits.contains(right) && end <= bits.length())
+            .ok_or(Error::LeaseBounds)?;
+        // What a caller lends is not checked before it is used.
+        lease
+            .base
+            .checked_add(end)
+            .filter(|&end| end <= USER_END)
+            .ok_or(Error::LeaseFault)?;
+        Ok(lease.base + offset)
     }
 }
 
@@ -106,7 +101,7 @@ pub struct Copied {
     pub result: Result<(), Side>,
 }
 
-/// Copies `length` bytes between two spaces, given by their page-table roots.
+/// Copies `length` bytes between two spaces, given as CR3 wants them.
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {

@@ -6,7 +6,8 @@
 //! - long mode, interrupts off, direction flag clear, CR0.WP and EFER.NXE set;
 //! - paging: all physical memory up to the end of the last [`MemoryKind::Usable`], `Loaded` or `Acpi` range at
 //!   [`PHYSICAL_MAP`] (writable, never executable), the kernel's segments at their linked addresses with their own
-//!   rights (never writable and executable), and the identity map of the low 4 GiB that the loader itself runs in;
+//!   rights (never writable and executable), both marked global, and the identity map of the low 4 GiB that the loader
+//!   itself runs in;
 //! - no usable stack: the kernel brings its own.
 #![no_std]
 #![forbid(unsafe_code)]

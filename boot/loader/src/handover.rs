@@ -157,12 +157,12 @@ fn build_tables(
 ) -> Result<u64, Error> {
     let memory_end = map.memory_end();
     let span = kernel.span();
-    let data = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE;
+    let data = Flags::PRESENT | Flags::WRITABLE | Flags::NO_EXECUTE | Flags::GLOBAL;
     let mut tables = Tables::new(map, physical)?;
     tables.map_large(0, 0, LOAD_LIMIT, Flags::PRESENT | Flags::WRITABLE)?;
     tables.map_large(PHYSICAL_MAP, 0, memory_end, data)?;
     for segment in &kernel.segments {
-        let mut flags = Flags::PRESENT;
+        let mut flags = Flags::PRESENT | Flags::GLOBAL;
         flags.set(Flags::WRITABLE, segment.write);
         flags.set(Flags::NO_EXECUTE, !segment.execute);
         let from = placed.start + (segment.address - span.start);

@@ -12,6 +12,7 @@ pub mod fault;
 pub mod object;
 pub mod root;
 pub mod tag;
+pub mod trace;
 
 pub use error::Error;
 pub use object::{Kind, Rights};

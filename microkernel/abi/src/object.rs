@@ -266,11 +266,22 @@ pub mod system {
     pub const LOG: u32 = 3;
     /// The kernel's log leaves the serial line alone from now on (a driver owns it); a kernel panic still writes it.
     pub const LOG_QUIET: u32 = 4;
-    /// Returns `w0` = TSC ticks per second, `w1` = TSC at boot, `w2` = ticks spent idle.
+    /// Returns `w0` = TSC ticks per second, `w1` = TSC at boot, `w2` = ticks spent idle, `w3` = most
+    /// ticks between a kernel entry and its exit (0 unless built with `longest-section`).
     pub const INFO: u32 = 5;
     /// `w0` = length, up to [`LOG_BLOCK`]; bytes in the message buffer from word 4 on: appends them to the kernel's log (and
     /// writes them to the serial line unless `LOG_QUIET`).
     pub const LOG_WRITE: u32 = 6;
+    /// `w0` = position in the trace (events since boot). Returns events ([`crate::trace::Record`]) in the message buffer from
+    /// word 4 on, `w0` = their count, at most [`TRACE_BLOCK`], `w1` = the position of the first of them (later than asked
+    /// if older ones are gone).
+    pub const TRACE: u32 = 7;
+    /// `w0` = 1: tracing is on, and all calls take the slow path; 0: off.
+    pub const TRACE_SWITCH: u32 = 8;
+    /// `w0` = slot of a Thread. Returns `w0` = its number in the trace.
+    pub const NUMBER: u32 = 9;
+    /// Most events of one `TRACE`.
+    pub const TRACE_BLOCK: usize = 29;
     /// Most bytes of `LOG` and `LOG_WRITE`.
     pub const LOG_BLOCK: usize = 512;
 

@@ -165,7 +165,7 @@ bitflags::bitflags! {
 
 impl LeaseBits {
     /// Length in bytes.
-    pub const fn len(self) -> u64 {
+    pub const fn length(self) -> u64 {
         self.bits() & !(Self::READ.bits() | Self::WRITE.bits())
     }
 }

@@ -71,7 +71,7 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             Reaction::Gone
         }
         PANIC => {
-            log_panic(system, index, message.lease.len());
+            log_panic(system, index, message.lease.length());
             bury(system, index, Ended::Panic);
             Reaction::Gone
         }

@@ -2,7 +2,11 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{BARE, clock, cpu, mmio, port};
+use super::{
+    BARE, clock, cpu,
+    features::{Features, features},
+    mmio, port,
+};
 use crate::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
 
 const ID: u64 = 0x20;
@@ -22,32 +26,50 @@ const NMI_DELIVERY: u32 = 4 << 8;
 const TSC_DEADLINE_MODE: u32 = 2 << 17;
 const DIVIDE_BY_1: u32 = 0xb;
 const ENABLE: u32 = 1 << 8;
-/// IA32_APIC_BASE and its global enable bit; IA32_TSC_DEADLINE.
+/// IA32_APIC_BASE, its global enable bit and its x2APIC bit; IA32_TSC_DEADLINE.
 const APIC_BASE: u32 = 0x1b;
 const APIC_ENABLE: u64 = 1 << 11;
+const X2APIC_ENABLE: u64 = 1 << 10;
 const TSC_DEADLINE: u32 = 0x6e0;
 
 /// Where messages to the local APIC go (SDM 3A 11.11).
 const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
 
+/// In x2APIC mode, the register at offset n of the page is this model-specific register + n / 16 (SDM 3A 11.12.1.2).
+const X2APIC_REGISTERS: u32 = 0x800;
+
+/// Address of the registers; 0 in x2APIC mode.
 static REGISTERS: AtomicU64 = AtomicU64::new(0);
 /// Timer ticks per TSC tick, in units of 2^-32; 0: the timer takes TSC values.
 static RATE: AtomicU64 = AtomicU64::new(0);
 
 fn read(register: u64) -> u32 {
-    mmio::read(REGISTERS.load(Relaxed) + register)
+    match REGISTERS.load(Relaxed) {
+        // SAFETY: the register exists in x2APIC mode, which `init` turned on.
+        0 => unsafe { cpu::read_msr(X2APIC_REGISTERS + register as u32 / 16) as u32 },
+        page => mmio::read(page + register),
+    }
 }
 
 fn write(register: u64, value: u32) {
-    mmio::write(REGISTERS.load(Relaxed) + register, value);
+    match REGISTERS.load(Relaxed) {
+        // SAFETY: as in `read`; the values are those of the registers' definitions.
+        0 => unsafe { cpu::write_msr(X2APIC_REGISTERS + register as u32 / 16, value as u64) },
+        page => mmio::write(page + register, value),
+    }
 }
 
 /// Switches the legacy controller off and the local APIC on.
 pub fn init(physical: u64) {
     mask_legacy();
-    REGISTERS.store(mmio::map(0, physical), Relaxed);
-    // SAFETY: every processor the loader lets through has an APIC and this register.
-    unsafe { cpu::write_msr(APIC_BASE, cpu::read_msr(APIC_BASE) | APIC_ENABLE) };
+    let mut mode = APIC_ENABLE;
+    if features().contains(Features::X2APIC) {
+        mode |= X2APIC_ENABLE;
+    } else {
+        REGISTERS.store(mmio::map(0, physical), Relaxed);
+    }
+    // SAFETY: every processor the loader lets through has an APIC and this register; CPUID announced the mode.
+    unsafe { cpu::write_msr(APIC_BASE, cpu::read_msr(APIC_BASE) | mode) };
     write(TASK_PRIORITY, 0);
     write(LINT0, MASKED);
     write(LINT1, NMI_DELIVERY);
@@ -75,8 +97,10 @@ pub fn calibrate() -> u64 {
     let (ticks, hz) = clock::measure();
     let counted = before.wrapping_sub(read(CURRENT_COUNT)) as u64;
     write(INITIAL_COUNT, 0);
-    if cpu::has_tsc_deadline() {
+    if features().contains(Features::TSC_DEADLINE) {
         write(TIMER, TIMER_VECTOR as u32 | TSC_DEADLINE_MODE);
+        // The mode must be set before the first deadline is (SDM 3A 11.5.4.1).
+        cpu::fence();
         RATE.store(0, Relaxed);
     } else {
         write(TIMER, TIMER_VECTOR as u32);
@@ -88,6 +112,8 @@ pub fn calibrate() -> u64 {
 /// The timer fires at `deadline` (TSC), or as late as it can if that is too far away: the kernel then sets it again.
 pub fn set_timer(deadline: u64) {
     if !BARE {
+        #[cfg(not(target_os = "none"))]
+        super::host::set_machine(|machine| machine.timer = deadline);
         return;
     }
     match RATE.load(Relaxed) {
@@ -119,5 +145,14 @@ pub fn message(vector: u8) -> (u64, u64) {
 
 /// This CPU's APIC id.
 pub fn id() -> u8 {
-    if BARE { (read(ID) >> 24) as u8 } else { 0 }
+    if !BARE {
+        return 0;
+    }
+    // The whole register in x2APIC mode; the one CPU's number fits a byte.
+    let shift = if features().contains(Features::X2APIC) {
+        0
+    } else {
+        24
+    };
+    (read(ID) >> shift) as u8
 }

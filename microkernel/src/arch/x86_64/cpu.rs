@@ -9,22 +9,30 @@ use x86_64::registers::{
     segmentation::SegmentSelector,
 };
 
-use super::{BARE, entry, gdt};
+use super::{
+    BARE, entry,
+    features::{self, Features},
+    gdt,
+};
 
 /// The time stamp counter.
 #[inline(always)]
 pub fn now() -> u64 {
+    #[cfg(not(target_os = "none"))]
+    return super::host::machine().now;
     // SAFETY: RDTSC only reads a counter.
-    unsafe { core::arch::x86_64::_rdtsc() }
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
 }
 
 /// The address of the last page fault.
 pub fn fault_address() -> u64 {
-    if BARE {
-        x86_64::registers::control::Cr2::read_raw()
-    } else {
-        0
-    }
+    #[cfg(not(target_os = "none"))]
+    return super::host::machine().fault_address;
+    #[cfg(target_os = "none")]
+    x86_64::registers::control::Cr2::read_raw()
 }
 
 /// Copies bytes, by words first.
@@ -48,6 +56,12 @@ pub unsafe fn copy(from: u64, to: u64, length: u64) {
     }
 }
 
+/// Every load and store before it is done.
+pub fn fence() {
+    // SAFETY: MFENCE only orders memory accesses.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) };
+}
+
 /// Waits for an interrupt with an empty kernel stack; never returns to the caller.
 pub fn halt() -> ! {
     loop {
@@ -56,38 +70,24 @@ pub fn halt() -> ! {
     }
 }
 
-/// What CPUID says about optional features.
-fn features() -> (Cr4Flags, bool) {
-    let cpuid = raw_cpuid::CpuId::new();
-    let mut wanted = Cr4Flags::empty();
-    if let Some(extended) = cpuid.get_extended_feature_info() {
-        wanted.set(
-            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
-            extended.has_smep(),
-        );
-        wanted.set(
-            Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION,
-            extended.has_smap(),
-        );
-        wanted.set(
-            Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
-            extended.has_umip(),
-        );
-    }
-    let deadline = cpuid
-        .get_feature_info()
-        .is_some_and(|info| info.has_tsc_deadline());
-    (wanted, deadline)
-}
-
-/// The APIC timer takes TSC values.
-pub fn has_tsc_deadline() -> bool {
-    features().1
-}
-
-/// Control registers and SYSCALL. CR4 is written whole: what the loader or firmware left on (FSGSBASE, PCE, OSFXSR)
-/// is off.
+/// Sets up control registers and SYSCALL with what CPUID announces. CR4 is written whole: what the loader or firmware
+/// left on (FSGSBASE, PCE) is off.
 pub fn init() {
+    let features = features::detect();
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION;
+    for (feature, flag) in [
+        (Features::GLOBAL, Cr4Flags::PAGE_GLOBAL),
+        // CR3 holds the loader's root, whose low 12 bits are 0 (SDM 3A 4.10.1).
+        (Features::PCID, Cr4Flags::PCID),
+        (
+            Features::SMEP,
+            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+        ),
+        (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    ] {
+        cr4.set(flag, features.contains(feature));
+    }
     // SAFETY: paging stays on; the flags set were announced by CPUID.
     unsafe {
         Cr0::write(
@@ -99,12 +99,12 @@ pub fn init() {
                 | Cr0Flags::WRITE_PROTECT
                 | Cr0Flags::PAGING,
         );
-        Cr4::write(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | features().0);
+        Cr4::write(cr4);
         Efer::update(|efer| {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
         });
     }
-    LStar::write(x86_64::VirtAddr::new(entry::syscall_address()));
+    set_fast_path(true);
     // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
     let selectors = Star::write(
         SegmentSelector(gdt::USER_CODE),
@@ -122,6 +122,13 @@ pub fn init() {
             | RFlags::IOPL_LOW
             | RFlags::IOPL_HIGH,
     );
+}
+
+/// Lets system calls try the fast path, or not. What they do is the same; tests compare both.
+pub fn set_fast_path(on: bool) {
+    if BARE {
+        LStar::write(x86_64::VirtAddr::new(entry::syscall_address(on)));
+    }
 }
 
 /// Writes a model-specific register.

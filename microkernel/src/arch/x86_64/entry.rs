@@ -1,4 +1,4 @@
-//! Every way into the kernel and out of it: all the assembly there is.
+//! Every way into the kernel and out of it, but the fast path (`fastpath.s`): all the other assembly.
 //!
 //! One stack. A thread's registers are saved in its own [`Frame`], never on the kernel's stack: by the processor and
 //! `postern_trap` for traps (TSS.RSP0 is the end of the frame), by `postern_syscall` for system calls. So every exit
@@ -7,8 +7,9 @@
 use core::{arch::global_asm, mem::offset_of};
 
 use super::{
+    cpu,
+    fastpath::saved,
     frame::{self, Frame},
-    gdt::POSTERN_TSS,
     panic,
 };
 use crate::{Kernel, boot, log, syscall, thread::ThreadRef, trap};
@@ -26,50 +27,32 @@ unsafe impl Sync for Stack {}
 #[unsafe(no_mangle)]
 pub static POSTERN_STACK: Stack = Stack(core::cell::UnsafeCell::new([0; STACK]));
 
-/// Scratch for the user's RSP, in the few instructions of the system call entry where no register is free.
-#[repr(transparent)]
-pub struct Scratch(core::cell::UnsafeCell<u64>);
-// SAFETY: one CPU, interrupts off while it is in use.
-unsafe impl Sync for Scratch {}
-
-/// See [`Scratch`].
-#[unsafe(no_mangle)]
-pub static POSTERN_SCRATCH: Scratch = Scratch(core::cell::UnsafeCell::new(0));
-
-/// Offset of a field, seen from the end of the frame (where TSS.RSP0 points).
-const fn from_end(offset: usize) -> i64 {
-    offset as i64 - size_of::<Frame>() as i64
-}
-
 global_asm!(
     r#"
     .pushsection .text.entry, "ax"
 
-    // SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP = the user's, interrupts off (FMASK). RFLAGS is not kept: a
-    // system call returns with 0x202.
-    .global postern_syscall
+    // A system call that the fast path (`fastpath.s`) did not take: RCX = user RIP, RSP = the user's, R11 = the running
+    // thread. RFLAGS is not kept: a system call returns with 0x202. The frame's vector already says SYSCALL: it does
+    // whenever a thread runs in user mode.
+    .global postern_slow
     .global postern_resume
     .balign 64
-postern_syscall:
-    mov [rip + {scratch}], rsp
-    mov rsp, [rip + {tss} + 4]
-    mov [rsp + {e_rip}], rcx
-    mov rcx, [rip + {scratch}]
-    mov [rsp + {e_rsp}], rcx
-    mov qword ptr [rsp + {e_vector}], {syscall_vector}
-    mov [rsp + {e_rax}], rax
-    mov [rsp + {e_rdx}], rdx
-    mov [rsp + {e_rbx}], rbx
-    mov [rsp + {e_rbp}], rbp
-    mov [rsp + {e_rsi}], rsi
-    mov [rsp + {e_rdi}], rdi
-    mov [rsp + {e_r8}], r8
-    mov [rsp + {e_r9}], r9
-    mov [rsp + {e_r10}], r10
-    mov [rsp + {e_r12}], r12
-    mov [rsp + {e_r13}], r13
-    mov [rsp + {e_r14}], r14
-    mov [rsp + {e_r15}], r15
+postern_slow:
+    mov [r11 + {e_rip}], rcx
+    mov [r11 + {e_rsp}], rsp
+    mov [r11 + {e_rax}], rax
+    mov [r11 + {e_rdx}], rdx
+    mov [r11 + {e_rbx}], rbx
+    mov [r11 + {e_rbp}], rbp
+    mov [r11 + {e_rsi}], rsi
+    mov [r11 + {e_rdi}], rdi
+    mov [r11 + {e_r8}], r8
+    mov [r11 + {e_r9}], r9
+    mov [r11 + {e_r10}], r10
+    mov [r11 + {e_r12}], r12
+    mov [r11 + {e_r13}], r13
+    mov [r11 + {e_r14}], r14
+    mov [r11 + {e_r15}], r15
     lea rsp, [rip + {stack} + {stack_size}]
     xor ebp, ebp
     call {on_syscall}
@@ -99,6 +82,7 @@ postern_resume:
     xor r10d, r10d
     sysretq
 2:  // Back from a trap: everything as it was.
+    mov qword ptr [rax + {vector}], {syscall_vector}
     mov rsp, rax
     pop r15
     pop r14
@@ -184,8 +168,6 @@ postern_stubs:
     .endr
     .popsection
     "#,
-    scratch = sym POSTERN_SCRATCH,
-    tss = sym POSTERN_TSS,
     stack = sym POSTERN_STACK,
     stack_size = const STACK,
     syscall_vector = const frame::SYSCALL,
@@ -194,22 +176,21 @@ postern_stubs:
     on_trap = sym on_trap,
     on_kernel_trap = sym on_kernel_trap,
     on_ist_trap = sym on_ist_trap,
-    e_rip = const from_end(offset_of!(Frame, rip)),
-    e_rsp = const from_end(offset_of!(Frame, rsp)),
-    e_vector = const from_end(offset_of!(Frame, vector)),
-    e_rax = const from_end(offset_of!(Frame, rax)),
-    e_rdx = const from_end(offset_of!(Frame, rdx)),
-    e_rbx = const from_end(offset_of!(Frame, rbx)),
-    e_rbp = const from_end(offset_of!(Frame, rbp)),
-    e_rsi = const from_end(offset_of!(Frame, rsi)),
-    e_rdi = const from_end(offset_of!(Frame, rdi)),
-    e_r8 = const from_end(offset_of!(Frame, r8)),
-    e_r9 = const from_end(offset_of!(Frame, r9)),
-    e_r10 = const from_end(offset_of!(Frame, r10)),
-    e_r12 = const from_end(offset_of!(Frame, r12)),
-    e_r13 = const from_end(offset_of!(Frame, r13)),
-    e_r14 = const from_end(offset_of!(Frame, r14)),
-    e_r15 = const from_end(offset_of!(Frame, r15)),
+    e_rip = const saved(offset_of!(Frame, rip)),
+    e_rsp = const saved(offset_of!(Frame, rsp)),
+    e_rax = const saved(offset_of!(Frame, rax)),
+    e_rdx = const saved(offset_of!(Frame, rdx)),
+    e_rbx = const saved(offset_of!(Frame, rbx)),
+    e_rbp = const saved(offset_of!(Frame, rbp)),
+    e_rsi = const saved(offset_of!(Frame, rsi)),
+    e_rdi = const saved(offset_of!(Frame, rdi)),
+    e_r8 = const saved(offset_of!(Frame, r8)),
+    e_r9 = const saved(offset_of!(Frame, r9)),
+    e_r10 = const saved(offset_of!(Frame, r10)),
+    e_r12 = const saved(offset_of!(Frame, r12)),
+    e_r13 = const saved(offset_of!(Frame, r13)),
+    e_r14 = const saved(offset_of!(Frame, r14)),
+    e_r15 = const saved(offset_of!(Frame, r15)),
     rip = const offset_of!(Frame, rip),
     rsp = const offset_of!(Frame, rsp),
     vector = const offset_of!(Frame, vector),
@@ -227,13 +208,18 @@ postern_stubs:
 
 unsafe extern "C" {
     fn postern_syscall();
+    fn postern_syscall_slow();
     fn postern_stubs();
     fn postern_resume() -> !;
 }
 
-/// Where SYSCALL enters.
-pub fn syscall_address() -> u64 {
-    postern_syscall as *const () as u64
+/// Where SYSCALL enters, with the fast path or without it.
+pub fn syscall_address(fast_path: bool) -> u64 {
+    if fast_path {
+        postern_syscall as *const () as u64
+    } else {
+        postern_syscall_slow as *const () as u64
+    }
 }
 
 /// Where vector `vector` enters: stubs of 16 bytes each.
@@ -269,16 +255,26 @@ fn next(kernel: &Kernel) -> *const Frame {
     }
 }
 
-extern "C" fn on_syscall() -> *const Frame {
+/// Runs one entry's work, and measures it if the kernel was built for that.
+#[inline(always)]
+fn section(work: impl FnOnce(&mut Kernel)) -> *const Frame {
     let kernel = boot::kernel();
-    syscall::handle(kernel);
+    if cfg!(feature = "longest-section") {
+        let start = cpu::now();
+        work(kernel);
+        kernel.longest_section = kernel.longest_section.max(cpu::now() - start);
+    } else {
+        work(kernel);
+    }
     next(kernel)
 }
 
+extern "C" fn on_syscall() -> *const Frame {
+    section(syscall::handle)
+}
+
 extern "C" fn on_trap(vector: u64) -> *const Frame {
-    let kernel = boot::kernel();
-    trap::handle(kernel, vector as u8);
-    next(kernel)
+    section(|kernel| trap::handle(kernel, vector as u8))
 }
 
 /// A trap from kernel mode: an interrupt while idle, or a bug.
@@ -304,7 +300,13 @@ extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
             on_trap(DEBUG)
         }
         // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
-        DEBUG if frame.rip.get() == syscall_address() => frame,
+        DEBUG
+            if [true, false]
+                .map(syscall_address)
+                .contains(&frame.rip.get()) =>
+        {
+            frame
+        }
         NMI => {
             log!("non-maskable interrupt");
             frame

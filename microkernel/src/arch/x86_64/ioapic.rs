@@ -63,6 +63,9 @@ fn with<R>(gsi: u32, act: impl FnOnce(&Controller, u32) -> R) -> Option<R> {
 
 /// Whether there is such a line.
 pub fn exists(gsi: u32) -> bool {
+    #[cfg(not(target_os = "none"))]
+    return gsi < super::host::LINES;
+    #[cfg(target_os = "none")]
     with(gsi, |_, _| ()).is_some()
 }
 
@@ -84,6 +87,8 @@ pub fn attach(gsi: u32, vector: u8, level: bool, active_low: bool) {
 /// Masks or unmasks a line.
 pub fn set_masked(gsi: u32, masked: bool) {
     if !BARE {
+        #[cfg(not(target_os = "none"))]
+        super::host::set_machine(|machine| machine.set_masked(gsi, masked));
         return;
     }
     with(gsi, |controller, register| {

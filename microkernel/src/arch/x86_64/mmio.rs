@@ -44,7 +44,8 @@ pub fn map(index: usize, physical: u64) -> u64 {
         | Entry::WRITABLE
         | Entry::NO_EXECUTE
         | Entry::NO_CACHE
-        | Entry::WRITE_THROUGH;
+        | Entry::WRITE_THROUGH
+        | Entry::GLOBAL;
     // SAFETY: boot only, one CPU; the entry was empty, so nothing needs flushing.
     unsafe { (*LEVEL1.0.get())[index] = physical & !(PAGE - 1) | flags.bits() };
     WINDOW + index as u64 * PAGE + (physical & (PAGE - 1))

@@ -4,8 +4,12 @@ pub mod apic;
 pub mod clock;
 pub mod cpu;
 pub mod entry;
+pub mod fastpath;
+pub mod features;
 pub mod frame;
 pub mod gdt;
+#[cfg(not(target_os = "none"))]
+pub mod host;
 pub mod idt;
 pub mod ioapic;
 pub mod mmio;
@@ -16,7 +20,7 @@ pub mod serial;
 
 use spin::Once;
 
-use crate::{raw::Ref, thread::ThreadRef};
+use crate::thread::ThreadRef;
 
 /// Whether this is the kernel itself, or the core under test on a host.
 pub const BARE: bool = cfg!(target_os = "none");
@@ -24,14 +28,20 @@ pub const BARE: bool = cfg!(target_os = "none");
 /// Tells the processor which thread runs: its traps are saved in that thread's frame.
 #[inline]
 pub fn set_current(thread: ThreadRef) {
+    #[cfg(target_os = "none")]
     gdt::set_trap_stack(thread.address());
+    #[cfg(not(target_os = "none"))]
+    host::set_machine(|machine| machine.current = Some(thread));
 }
 
-/// The thread that runs, as the processor knows it; `None` on a host.
+/// The thread that runs, as the processor knows it; `None` on a host before the first [`set_current`].
 #[inline]
 pub fn current() -> Option<ThreadRef> {
+    #[cfg(not(target_os = "none"))]
+    return host::machine().current;
     // SAFETY: `set_current` and the fast path write only addresses of live threads there.
-    BARE.then(|| unsafe { Ref::from_address(gdt::trap_stack()) })
+    #[cfg(target_os = "none")]
+    Some(unsafe { crate::raw::Ref::from_address(gdt::trap_stack()) })
 }
 
 /// Physical memory that no device frame may name: RAM and the interrupt controllers.

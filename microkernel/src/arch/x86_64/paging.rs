@@ -3,7 +3,10 @@
 use abi::{Error, PAGE};
 use x86_64::structures::paging::PageTableFlags as Entry;
 
-use super::BARE;
+use super::{
+    BARE,
+    features::{Features, features},
+};
 use crate::{mem, raw::Ref, space::Space};
 
 /// Size of a large page.
@@ -112,9 +115,9 @@ pub fn unmap(root: u64, address: u64) {
     }
 }
 
-/// Where a user address lies, if user programs may read (or write) memory there.
+/// Where a user address of a space lies, if user programs may read (or write) memory there.
 #[inline]
-pub fn translate(root: u64, address: u64, for_write: bool) -> Option<Piece> {
+pub fn translate(cr3: u64, address: u64, for_write: bool) -> Option<Piece> {
     if address >= abi::USER_END {
         return None;
     }
@@ -123,7 +126,7 @@ pub fn translate(root: u64, address: u64, for_write: bool) -> Option<Piece> {
     } else {
         Entry::PRESENT | Entry::USER_ACCESSIBLE
     };
-    let mut current = root;
+    let mut current = cr3 & ADDRESS;
     for level in (1..=4).rev() {
         let entry = read(current, index(address, level));
         let flags = flags(entry);
@@ -164,17 +167,61 @@ pub fn current_root() -> u64 {
         .as_u64()
 }
 
-/// Uses another root.
-pub fn load_root(root: u64) {
-    if BARE {
-        // SAFETY: the kernel half is the same in every root (`share_kernel_half`), so the kernel goes on undisturbed.
-        unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+/// In a value for CR3: keep what the TLB holds for this PCID (SDM 3A 4.10.4.1).
+const KEEP: u64 = 1 << 63;
+
+/// What to load into CR3 for a space: root and, where there are PCIDs, the id and [`KEEP`].
+pub fn cr3(root: u64, id: u16) -> u64 {
+    if features().contains(Features::PCID) {
+        root | id as u64 | KEEP
+    } else {
+        root
     }
 }
 
-/// Forgets the processor's copy of a mapping.
-pub fn flush(address: u64) {
+/// Uses another space.
+pub fn load_root(cr3: u64) {
     if BARE {
+        // SAFETY: the kernel half is the same in every root (`share_kernel_half`), so the kernel goes on undisturbed.
+        unsafe { core::arch::asm!("mov cr3, {}", in(reg) cr3, options(nostack, preserves_flags)) };
+    }
+}
+
+/// Forgets the processor's copy of a mapping that was removed from the space `cr3`, while `loaded` is in use.
+pub fn flush(cr3: u64, loaded: u64, address: u64) {
+    if !BARE {
+        return;
+    }
+    if cr3 == loaded {
         x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(address));
+    } else {
+        flush_other(cr3, loaded, ONE_ADDRESS, address);
+    }
+}
+
+/// Forgets all of a space that is not in use, while `loaded` is: its id may become another's.
+pub fn flush_space(cr3: u64, loaded: u64) {
+    if BARE {
+        flush_other(cr3, loaded, ONE_SPACE, 0);
+    }
+}
+
+/// Kinds of INVPCID (SDM 2A).
+const ONE_ADDRESS: u64 = 0;
+const ONE_SPACE: u64 = 1;
+
+/// Without PCIDs there is nothing to do: loading CR3 has flushed the space when it was left.
+fn flush_other(cr3: u64, loaded: u64, kind: u64, address: u64) {
+    let features = features();
+    if features.contains(Features::PCID | Features::INVPCID) {
+        let descriptor = [cr3 & (PAGE - 1), address];
+        // SAFETY: CPUID announced the instruction; it changes no memory, and flushing is always allowed.
+        unsafe {
+            core::arch::asm!("invpcid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, readonly))
+        };
+    } else if features.contains(Features::PCID) {
+        // A load of CR3 without KEEP flushes its PCID.
+        load_root(cr3 & !KEEP);
+        load_root(loaded);
     }
 }

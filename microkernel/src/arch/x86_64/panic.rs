@@ -7,6 +7,9 @@ use bootinfo::exit;
 use super::{cpu, entry, frame::Frame, port};
 use crate::{boot, log};
 
+/// Events shown.
+const LAST_EVENTS: usize = 64;
+
 /// Most return addresses printed.
 const DEPTH: usize = 32;
 
@@ -102,8 +105,13 @@ fn end() -> ! {
     log!("thread {:#x}", kernel.current.physical());
     registers("its registers", kernel.current.frame());
     log!("last events, oldest first:");
-    for (event, first, second) in kernel.trace.events() {
-        log!("  {event:?} {first:#x} {second:#x}");
+    for record in kernel.trace.last(LAST_EVENTS) {
+        log!(
+            "  {:?} {:#x} {:#x}",
+            record.event,
+            record.first,
+            record.second
+        );
     }
     log!("KERNEL PANIC END");
     port::write(exit::PORT, 1, exit::KERNEL_PANIC as u64);

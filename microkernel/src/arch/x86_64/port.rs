@@ -7,7 +7,7 @@ use super::BARE;
 /// Reads 1, 2 or 4 bytes.
 pub fn read(port: u16, width: u64) -> u64 {
     if !BARE {
-        return 0;
+        return port as u64 & ((1 << (8 * width)) - 1);
     }
     let value: u32;
     // SAFETY: the caller holds the port: the kernel itself, or a program through an IoPorts capability. Port I/O
@@ -35,6 +35,8 @@ pub fn read(port: u16, width: u64) -> u64 {
 /// Writes 1, 2 or 4 bytes.
 pub fn write(port: u16, width: u64, value: u64) {
     if !BARE {
+        #[cfg(not(target_os = "none"))]
+        super::host::set_machine(|machine| machine.written = Some((port, width, value)));
         return;
     }
     // SAFETY: as in `read`.

@@ -1,0 +1,231 @@
+//! The fast path's text, assembled for the machine, and once more for tests on a host.
+//!
+//! The text itself, with every check, is `fastpath.s`. The two assemblies differ only in the macros given here: how a
+//! constant address is used, how a space is loaded, how user mode is entered. A test drives the second one and the slow
+//! path over the same states and compares every word.
+
+use core::mem::offset_of;
+
+use abi::{Op, Tag};
+
+use super::{
+    frame::{self, Frame},
+    gdt::POSTERN_TSS,
+};
+use crate::{
+    slot,
+    thread::{POSTERN_NOBODY, offset},
+};
+
+/// Offset of a field of the saved registers, seen from the thread's address, which is where the frame ends.
+pub const fn saved(offset: usize) -> i64 {
+    offset as i64 - size_of::<Frame>() as i64
+}
+
+/// Assembles the text behind `$macros`; the highest ready priority lies `$top` bytes behind `$ready`.
+macro_rules! assemble {
+    ($macros:literal, $ready:path, $top:expr, $($operand:tt)*) => {
+        core::arch::global_asm!(
+            $macros,
+            include_str!("fastpath.s"),
+            ready = sym $ready,
+            top = const $top,
+            tss = sym POSTERN_TSS,
+            nobody = sym POSTERN_NOBODY,
+            fast_slots = const offset::FAST_SLOTS,
+            table = const offset::TABLE,
+            cr3 = const offset::CR3,
+            wait = const offset::WAIT,
+            fast_caller = const offset::FAST_CALLER,
+            priority = const offset::PRIORITY,
+            lease = const offset::LEASE,
+            buffer = const offset::BUFFER,
+            flags = const slot::offset::FLAGS,
+            object = const slot::offset::OBJECT,
+            badge = const slot::offset::DATA,
+            fast_call = const slot::Flags::FAST_CALL.bits(),
+            fast_recv = const slot::Flags::FAST_RECV.bits(),
+            rip = const saved(offset_of!(Frame, rip)),
+            rsp = const saved(offset_of!(Frame, rsp)),
+            rbx = const saved(offset_of!(Frame, rbx)),
+            rbp = const saved(offset_of!(Frame, rbp)),
+            rflags = const frame::FLAGS,
+            nop = const Op::Nop as u64,
+            not_long = const !(0x7f << 8 | 1u32),
+            max_extra = const Tag::MAX_EXTRA,
+            $($operand)*
+        );
+    };
+}
+
+#[cfg(target_os = "none")]
+assemble!(
+    r#"
+    .macro COMPARE_NOBODY
+    cmp qword ptr [rsi], offset {nobody}
+    .endm
+    .macro SET_NOBODY
+    mov qword ptr [rsi], offset {nobody}
+    .endm
+    .macro LOAD_SPACE
+    mov cr3, rcx
+    .endm
+    .macro EXIT
+    sysretq
+    .endm
+    "#,
+    crate::boot::POSTERN_KERNEL,
+    crate::kernel::READY_TOP,
+);
+
+#[cfg(not(target_os = "none"))]
+pub use host::*;
+
+/// The text as a function, for tests.
+#[cfg(not(target_os = "none"))]
+mod host {
+    use super::*;
+    use crate::{Kernel, arch::gdt, raw::Ref};
+    use std::sync::{Mutex, PoisonError};
+
+    /// RAX RCX RDX RBX RSP RBP RSI RDI R8 ... R15: the processor's own order.
+    pub type Registers = [u64; 16];
+
+    /// What the text works on, apart from threads and endpoints.
+    #[repr(C)]
+    struct State {
+        registers: Registers,
+        stack: u64,
+        /// The space it loaded, 0 if none.
+        loaded: u64,
+        /// It went to the slow path.
+        slow: u64,
+        ready_top: i32,
+    }
+
+    static mut STATE: State = State {
+        registers: [0; 16],
+        stack: 0,
+        loaded: 0,
+        slow: 0,
+        ready_top: -1,
+    };
+    static LOCK: Mutex<()> = Mutex::new(());
+
+    /// How the fast path ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Exit {
+        /// In user mode.
+        User {
+            /// The registers there.
+            registers: Registers,
+            /// What it loaded into CR3, 0 if nothing.
+            loaded: u64,
+        },
+        /// At the slow path, with these registers.
+        Slow(Registers),
+    }
+
+    /// What the fast path does with a system call of the running thread. Afterwards, as in the kernel, the processor
+    /// ([`crate::arch::current`]) knows who runs, and `kernel.enter()` finds out.
+    pub fn enter(kernel: &mut Kernel, registers: Registers) -> Exit {
+        let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        gdt::set_trap_stack(kernel.current.address());
+        let state = &raw mut STATE;
+        // SAFETY: the lock is held, so nobody else uses the statics. The text changes only objects of `kernel`, whose
+        // words are Cells, and returns with the host's registers as they were.
+        unsafe {
+            (*state).registers = registers;
+            (*state).loaded = 0;
+            (*state).ready_top = kernel.ready.top();
+            postern_host_run();
+            crate::arch::set_current(Ref::from_address(gdt::trap_stack()));
+            if (*state).slow != 0 {
+                Exit::Slow((*state).registers)
+            } else {
+                Exit::User {
+                    registers: (*state).registers,
+                    loaded: (*state).loaded,
+                }
+            }
+        }
+    }
+
+    unsafe extern "C" {
+        fn postern_host_run();
+    }
+
+    assemble!(
+        r#"
+    .macro COMPARE_NOBODY
+    lea r10, [rip + {nobody}]
+    cmp [rsi], r10
+    .endm
+    .macro SET_NOBODY
+    lea r10, [rip + {nobody}]
+    mov [rsi], r10
+    .endm
+    .macro LOAD_SPACE
+    mov [rip + {state} + {loaded}], rcx
+    .endm
+    .macro EXIT
+    jmp postern_host_exit
+    .endm
+    .macro EACH_REGISTER what
+    \what rax, 0
+    \what rcx, 8
+    \what rdx, 16
+    \what rbx, 24
+    \what rsp, 32
+    \what rbp, 40
+    \what rsi, 48
+    \what rdi, 56
+    \what r8, 64
+    \what r9, 72
+    \what r10, 80
+    \what r11, 88
+    \what r12, 96
+    \what r13, 104
+    \what r14, 112
+    \what r15, 120
+    .endm
+    .macro LOAD register, at
+    mov \register, [rip + {state} + \at]
+    .endm
+    .macro STORE register, at
+    mov [rip + {state} + \at], \register
+    .endm
+    .text
+postern_host_run:
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov [rip + {state} + {stack}], rsp
+    EACH_REGISTER LOAD
+    jmp postern_syscall
+postern_slow:
+    mov qword ptr [rip + {state} + {slow}], 1
+    jmp 1f
+postern_host_exit:
+    mov qword ptr [rip + {state} + {slow}], 0
+1:  EACH_REGISTER STORE
+    mov rsp, [rip + {state} + {stack}]
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    ret
+    "#,
+        STATE,
+        offset_of!(State, ready_top),
+        state = sym STATE,
+        stack = const offset_of!(State, stack),
+        loaded = const offset_of!(State, loaded),
+        slow = const offset_of!(State, slow),
+    );
+}

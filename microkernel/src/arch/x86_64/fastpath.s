@@ -1,0 +1,135 @@
+// The fast path: `call` and `reply_recv` between two partners of whom nothing is unusual.
+//
+// SYSCALL left RCX = user RIP, R11 = user RFLAGS, RSP = the user's, interrupts off (FMASK). Registers come in as the
+// ABI says (crate `abi`). Here
+//     R11 = the running thread, later RFLAGS        RDI = capability index, then its slot, then the badge
+//     R9  = the partner                             RSI = the endpoint
+//     R10 = scratch                                 RCX = user RIP, then scratch, then the partner's RIP
+// Nothing is written before the last check. Whatever fails a check goes on at `postern_slow` with the registers it
+// came with, except for R9, R10, R11 and RSI, which a plain message does not use.
+//
+// Everything unusual about threads and endpoints is kept in the words tested here by the rest of the kernel:
+//     fast_slots    0 for a thread without a table, or one that uses the FPU or is traced
+//     flags         FAST_CALL, FAST_RECV: a living Endpoint with the right to call or receive (slot.rs)
+//     endpoint      the one plain receiver, `nobody`, or `busy` (endpoint.rs)
+//     fast_caller   the plain caller that is owed a reply, or `nobody` (Thread::set_owed)
+//     priority      less than every real one for `nobody` and `busy`
+
+    .macro FIND right
+    cmp rdi, [r11 + {fast_slots}]            // an index of its table?
+    jae postern_slow
+    shl rdi, 5
+    add rdi, [r11 + {table}]                 // the slot
+    test byte ptr [rdi + {flags}], \right    // an Endpoint, with the right?
+    jz postern_slow_undo
+    mov rsi, [rdi + {object}]                // the endpoint
+    .endm
+
+    .macro SAVE
+    mov [r11 + {rip}], rcx
+    mov [r11 + {rsp}], rsp
+    mov [r11 + {rbx}], rbx
+    mov [r11 + {rbp}], rbp
+    .endm
+
+    // Copies the words beyond the first four; their number is in AH.
+    .macro COPY
+    mov r10, rdi
+    movzx ecx, ah
+    lea rsi, [r11 + {buffer}]
+    lea rdi, [r9 + {buffer}]
+    rep movsq
+    mov rdi, r10
+    .endm
+
+    .macro SWITCH
+    mov [rip + {tss} + 4], r9                // the partner runs: its traps are saved in its frame
+    mov rcx, [r9 + {cr3}]
+    cmp rcx, [r11 + {cr3}]                   // another space?
+    je 1f
+    LOAD_SPACE
+1:  mov rcx, [r9 + {rip}]
+    mov rsp, [r9 + {rsp}]
+    mov rbx, [r9 + {rbx}]
+    mov rbp, [r9 + {rbp}]
+    mov r11d, {rflags}
+    xor edx, edx                             // no register of the sender or the kernel leaks
+    xor esi, esi
+    xor r9d, r9d
+    xor r10d, r10d
+    .endm
+
+    .macro CALL long
+    FIND {fast_call}
+    mov r9, [rsi]                            // the receiver
+    mov r10d, [r11 + {priority}]
+    cmp r10d, [r9 + {priority}]              // is there one, at least as urgent?
+    jg postern_slow_undo
+    SAVE
+    mov [r11 + {lease}], rdx                 // lease 0
+    mov [r11 + {lease} + 8], r8
+    SET_NOBODY                               // the endpoint has no receiver any more
+    mov [r9 + {fast_caller}], r11            // the server owes us
+    mov [r11 + {wait}], r9                   // we await its reply
+    mov rdi, [rdi + {badge}]
+    .if \long
+    COPY
+    .endif
+    SWITCH
+    EXIT
+    .endm
+
+    .macro REPLY_RECV long
+    FIND {fast_recv}
+    COMPARE_NOBODY                           // nobody queued at the endpoint?
+    jne postern_slow_undo
+    mov r9, [r11 + {fast_caller}]            // whom we owe
+    mov r10d, [rip + {ready} + {top}]
+    cmp r10d, [r9 + {priority}]              // is there one, as urgent as all who are ready?
+    jg postern_slow_undo
+    SAVE
+    mov [rsi], r11                           // the endpoint's receiver
+    mov [r11 + {wait}], rsi                  // we receive from it
+    .if \long
+    COPY
+    .endif
+    SWITCH
+    dec rax                                  // the tag's operation becomes status 0
+    xor edi, edi
+    xor r8d, r8d
+    EXIT
+    .endm
+
+    .pushsection .text.entry, "ax"
+    .global postern_syscall
+    .global postern_syscall_slow
+    .balign 64
+postern_syscall:
+    mov r11, [rip + {tss} + 4]
+    cmp eax, 1                               // the tag's low half: 0 call, 1 reply_recv, without anything else?
+    jae 2f
+    CALL 0
+2:  jne 3f
+    REPLY_RECV 0
+3:  cmp eax, {nop}
+    jne 4f
+    xor eax, eax
+    mov r11d, {rflags}
+    EXIT
+4:  test eax, {not_long}                     // the same two, with more words?
+    jnz postern_slow
+    cmp ah, {max_extra}
+    ja postern_slow
+    test al, 1
+    jnz 5f
+    CALL 1
+5:  REPLY_RECV 1
+    // Where SYSCALL enters while the fast path is off.
+postern_syscall_slow:
+    mov r11, [rip + {tss} + 4]
+    jmp postern_slow
+postern_slow_undo:
+    sub rdi, [r11 + {table}]
+    shr rdi, 5
+    jmp postern_slow
+    .popsection
