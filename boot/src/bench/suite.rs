@@ -23,7 +23,7 @@ use crate::system::System;
 use crate::{exec, toolchain};
 
 /// No healthy boot of a bench system takes longer; it only ends those that hang.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Boots of the default system for `boot.prompt`.
 const BOOTS: usize = 3;
 
