@@ -324,7 +324,11 @@ fn on_irq(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> 
             irq::bind(target, endpoint, badge)?;
         }
         irq_op::ACK => irq::acknowledge(kernel, target),
-        irq_op::RAISE => irq::fire(kernel, target),
+        irq_op::RAISE => {
+            if let Some(receiver) = irq::fire(kernel, target) {
+                kernel.make_ready(receiver);
+            }
+        }
         irq_op::INFO => {
             let (address, data) = match target.source.get() {
                 irq::Source::Message { vector } => arch::apic::message(vector),

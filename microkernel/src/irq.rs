@@ -122,8 +122,9 @@ impl Ref<Irq> {
     }
 }
 
-/// An interrupt fired.
-pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) {
+/// An interrupt fired. Returns the receiver that it made Ready, which the kernel does not run yet.
+#[must_use]
+pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
     irq.count.set(irq.count.get() + 1);
     if let Source::Line { level, .. } = irq.source.get()
         && (level || irq.count.get() >= STORM)
@@ -131,25 +132,26 @@ pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) {
         irq.set_masked(true);
     }
     if irq.progress.get() == Progress::Idle {
-        announce(kernel, irq);
+        announce(kernel, irq)
+    } else {
+        None
     }
 }
 
 /// Delivers an Idle interrupt to a waiting receiver, or queues it.
-fn announce(kernel: &mut Kernel, irq: Ref<Irq>) {
-    let Some(endpoint) = irq.endpoint() else {
-        return;
-    };
+fn announce(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
+    let endpoint = irq.endpoint()?;
     match endpoint.first_receiver() {
         Some(receiver) => {
             ipc::stop_waiting(kernel, receiver);
             deliver(kernel, irq, receiver);
             receiver.set_state(ThreadState::Ready);
-            kernel.make_ready(receiver);
+            Some(receiver)
         }
         None => {
             irq.progress.set(Progress::Pending);
             endpoint.add_pending(irq);
+            None
         }
     }
 }
@@ -183,8 +185,10 @@ pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.masked.get() && irq.endpoint().is_some() {
         irq.set_masked(false);
     }
-    if irq.count.get() > 0 {
-        announce(kernel, irq);
+    if irq.count.get() > 0
+        && let Some(receiver) = announce(kernel, irq)
+    {
+        kernel.make_ready(receiver);
     }
 }
 

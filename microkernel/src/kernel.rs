@@ -134,6 +134,18 @@ impl Kernel {
         }
     }
 
+    /// An interrupt made `next` Ready: switches to it if it is the most urgent.
+    pub fn preempt(&mut self, next: ThreadRef) {
+        let urgent = next.priority.get() > self.current.priority.get().max(self.ready.top());
+        if !urgent {
+            return self.make_ready(next);
+        }
+        if self.current != self.idle {
+            self.ready.push_front(self.current);
+        }
+        self.switch_to(next);
+    }
+
     /// Picks who runs next. Every entry ends here.
     pub fn reschedule(&mut self) {
         let current = self.current;

@@ -111,13 +111,59 @@ impl<T: Linked> Queue<T> {
     #[inline]
     pub fn remove(&self, member: Ref<T>) {
         let link = member.link();
-        match link.previous.take() {
-            Some(previous) => previous.link().next.set(link.next.get()),
-            None => self.head.set(link.next.get()),
+        let (previous, next) = (link.previous.take(), link.next.take());
+        match previous {
+            Some(previous) => previous.link().next.set(next),
+            None => self.head.set(next),
         }
-        match link.next.take() {
-            Some(next) => next.link().previous.set(link.previous.get()),
-            None => self.tail.set(link.previous.get()),
+        match next {
+            Some(next) => next.link().previous.set(previous),
+            None => self.tail.set(previous),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Member(Link<Member>);
+
+    impl Linked for Member {
+        fn link(&self) -> &Link<Self> {
+            &self.0
+        }
+    }
+
+    fn members(queue: &Queue<Member>) -> VecDeque<Ref<Member>> {
+        core::iter::successors(queue.first(), |member| member.link().next.get()).collect()
+    }
+
+    /// Every member taken out at every place of queues of up to four, and another put in afterwards.
+    #[test]
+    fn taking_out_keeps_the_others() {
+        for length in 1..=4 {
+            for place in 0..length {
+                let queue = Queue::new();
+                let mut model: VecDeque<_> = (0..length)
+                    .map(|_| Ref::from_static(Box::leak(Box::new(Member(Link::new())))))
+                    .inspect(|&member| queue.push_back(member))
+                    .collect();
+                let taken = model.remove(place).expect("the place is inside");
+                queue.remove(taken);
+                assert_eq!(members(&queue), model);
+                queue.push_back(taken);
+                model.push_back(taken);
+                assert_eq!(members(&queue), model);
+                while let Some(last) = model.pop_back() {
+                    queue.remove(last);
+                    assert_eq!(members(&queue), model);
+                    queue.push_front(last);
+                    queue.remove(last);
+                    assert_eq!(members(&queue), model);
+                }
+            }
         }
     }
 }

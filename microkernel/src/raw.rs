@@ -11,6 +11,7 @@ use crate::mem;
 ///
 /// Invariant, kept by [`crate::lifetime`]: whoever stores a `Ref` is told before the object goes. An object lives as
 /// long as its original capability; all capabilities, queue links and partner links to it are cleared first.
+#[repr(transparent)]
 pub struct Ref<T>(NonNull<T>, PhantomData<*const T>);
 
 impl<T> Ref<T> {

@@ -90,6 +90,9 @@ const _: () = assert!(size_of::<Block>() == 4096);
 const _: () = assert!(offset_of!(Block, frame) + size_of::<Frame>() == OFFSET as usize);
 // The processor wants a trap's stack aligned to 16; the bit above that marks a pointer to a thread (`AWAITING_THREAD`).
 const _: () = assert!(OFFSET % 32 == AWAITING_THREAD);
+// A link in the tree is a slot's address >> 5.
+const _: () =
+    assert!((OFFSET as usize + offset_of!(Thread, table_slot)).is_multiple_of(size_of::<Slot>()));
 
 impl Block {
     /// An Inactive thread.
@@ -139,19 +142,20 @@ pub struct Thread {
     pub badge: Cell<u64>,
     /// Slots it passes from and receives into: R9 of its call or receive; else 0.
     pub transfer: Cell<u64>,
-    /// When to give up, absolute TSC; valid while in the timer queue.
-    pub deadline: Cell<u64>,
     /// Node of the timer queue.
     pub timer: RBTreeLink,
-    /// CR2 of its last page fault.
-    pub fault_address: Cell<u64>,
-    /// Vector | 1 << 8 of the trap that stopped it, 0 if none did.
-    pub stopped_by: Cell<u64>,
 
     // Embedded capabilities: children of the slots named at CONFIGURE.
     table_slot: Slot,
     space_slot: Slot,
     fault_slot: Slot,
+
+    /// When to give up, absolute TSC; valid while in the timer queue.
+    pub deadline: Cell<u64>,
+    /// CR2 of its last page fault.
+    pub fault_address: Cell<u64>,
+    /// Vector | 1 << 8 of the trap that stopped it, 0 if none did.
+    pub stopped_by: Cell<u64>,
     /// User address of the message buffer, 0 if not mapped.
     pub buffer: Cell<u64>,
 }
@@ -187,10 +191,10 @@ pub const fn in_static(block: &'static Block) -> ThreadRef {
 /// # Safety
 /// As [`Ref::create`], for [`SIZE`] bytes at `address`.
 pub unsafe fn create(address: u64) -> ThreadRef {
-    // SAFETY: as the caller promises.
+    // SAFETY: as the caller promises. The rest of the block needs no initial value.
     unsafe {
-        Ref::create(address, Block::new(0));
-        Ref::from_address(address + OFFSET)
+        Ref::create(address + offset_of!(Block, frame) as u64, Frame::new());
+        Ref::create(address + OFFSET, Thread::new(0))
     }
 }
 

@@ -43,8 +43,10 @@ fn interrupt(kernel: &mut Kernel, vector: u8) {
         .record(Event::Interrupt, 0, vector as u64, interrupted);
     arch::apic::end_of_interrupt();
     debug_assert!(vector >= FIRST_VECTOR);
-    if let Some(irq) = kernel.vectors.get(vector) {
-        irq::fire(kernel, irq);
+    if let Some(irq) = kernel.vectors.get(vector)
+        && let Some(receiver) = irq::fire(kernel, irq)
+    {
+        kernel.preempt(receiver);
     }
 }
 

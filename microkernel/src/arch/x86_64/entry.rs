@@ -128,6 +128,8 @@ postern_resume:
     push r15
     cld
     .endm
+postern_interrupt:
+    push qword ptr [rsp]
 postern_trap:
     SAVE_ALL
     test byte ptr [rsp + {cs}], 3
@@ -149,21 +151,33 @@ postern_ist_trap:
     call {on_ist_trap}
     jmp postern_resume
 
+    // Where the processor enters: 32 exceptions of 16 bytes, then interrupts of 8. An interrupt's vector is pushed as a
+    // signed byte, once more for the error code it does not have.
     .global postern_stubs
     .balign 16
 postern_stubs:
-    .irp high, 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f
-    .irp low, 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f
+    .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     .balign 16
-    .if (0x\high\low != 8) && (0x\high\low < 10 || 0x\high\low > 14) && (0x\high\low != 17) && (0x\high\low != 21) && (0x\high\low != 29) && (0x\high\low != 30)
+    .if (\vector != 8) && (\vector < 10 || \vector > 14) && (\vector != 17) && (\vector != 21) && (\vector != 29) && (\vector != 30)
     push 0
     .endif
-    push 0x\high\low
-    .if (0x\high\low == 1) || (0x\high\low == 2) || (0x\high\low == 8) || (0x\high\low == 18)
+    push \vector
+    .if (\vector == 1) || (\vector == 2) || (\vector == 8) || (\vector == 18)
     jmp postern_ist_trap
     .else
     jmp postern_trap
     .endif
+    .endr
+    .balign 16
+    .irp high, 2,3,4,5,6,7,8,9,a,b,c,d,e,f
+    .irp low, 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f
+    .balign 8
+    .if 0x\high\low < 128
+    push 0x\high\low
+    .else
+    push 0x\high\low - 256
+    .endif
+    jmp postern_interrupt
     .endr
     .endr
     .popsection
@@ -222,9 +236,12 @@ pub fn syscall_address(fast_path: bool) -> u64 {
     }
 }
 
-/// Where vector `vector` enters: stubs of 16 bytes each.
+/// Where vector `vector` enters.
 pub fn stub_address(vector: u8) -> u64 {
-    postern_stubs as *const () as u64 + 16 * vector as u64
+    const EXCEPTIONS: u64 = 32;
+    let vector = vector as u64;
+    let (exceptions, interrupts) = (vector.min(EXCEPTIONS), vector.saturating_sub(EXCEPTIONS));
+    postern_stubs as *const () as u64 + 16 * exceptions + 8 * interrupts
 }
 
 /// Bounds of the kernel's stack.
@@ -279,11 +296,11 @@ extern "C" fn on_trap(vector: u64) -> *const Frame {
 
 /// A trap from kernel mode: an interrupt while idle, or a bug.
 extern "C" fn on_kernel_trap(frame: &Frame) -> *const Frame {
-    let vector = frame.vector.get();
+    let vector = frame.vector.get() as u8;
     if vector < 32 {
         panic::exception(frame);
     }
-    on_trap(vector)
+    on_trap(vector as u64)
 }
 
 /// NMI, #DB, #DF, #MC, from anywhere.

@@ -6,20 +6,28 @@
 
 use core::mem::offset_of;
 
-use abi::{Op, Tag};
+use abi::{Op, Tag, tag};
 
 use super::{
+    entry::{POSTERN_STACK, STACK},
     frame::{self, Frame},
     gdt::POSTERN_TSS,
 };
 use crate::{
+    ipc::{self, Payload},
     slot,
-    thread::{POSTERN_NOBODY, offset},
+    thread::{Owed, POSTERN_NOBODY, ThreadRef, offset},
 };
 
 /// Offset of a field of the saved registers, seen from the thread's address, which is where the frame ends.
 pub const fn saved(offset: usize) -> i64 {
     offset as i64 - size_of::<Frame>() as i64
+}
+
+/// Copies a reply's payload. The slow path does the same, so if this fails it says why.
+extern "C" fn payload(server: ThreadRef, client: ThreadRef, address: u64, length: u64) -> bool {
+    let payload = Payload { address, length };
+    ipc::copy_payload(server, Owed::Caller(client), payload).is_ok()
 }
 
 /// Assembles the text behind `$macros`; the highest ready priority lies `$top` bytes behind `$ready`.
@@ -51,6 +59,10 @@ macro_rules! assemble {
             rbp = const saved(offset_of!(Frame, rbp)),
             rflags = const frame::FLAGS,
             nop = const Op::Nop as u64,
+            with_payload = const Op::ReplyRecv as u32 | tag::Flags::PAYLOAD.bits(),
+            payload = sym payload,
+            stack = sym POSTERN_STACK,
+            stack_size = const STACK,
             not_long = const !(0x7f << 8 | 1u32),
             max_extra = const Tag::MAX_EXTRA,
             $($operand)*
@@ -203,7 +215,7 @@ postern_host_run:
     push r13
     push r14
     push r15
-    mov [rip + {state} + {stack}], rsp
+    mov [rip + {state} + {saved}], rsp
     EACH_REGISTER LOAD
     jmp postern_syscall
 postern_slow:
@@ -212,7 +224,7 @@ postern_slow:
 postern_host_exit:
     mov qword ptr [rip + {state} + {slow}], 0
 1:  EACH_REGISTER STORE
-    mov rsp, [rip + {state} + {stack}]
+    mov rsp, [rip + {state} + {saved}]
     pop r15
     pop r14
     pop r13
@@ -224,7 +236,7 @@ postern_host_exit:
         STATE,
         offset_of!(State, ready_top),
         state = sym STATE,
-        stack = const offset_of!(State, stack),
+        saved = const offset_of!(State, stack),
         loaded = const offset_of!(State, loaded),
         slow = const offset_of!(State, slow),
     );

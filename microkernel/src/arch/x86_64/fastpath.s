@@ -79,7 +79,33 @@
     EXIT
     .endm
 
-    .macro REPLY_RECV long
+    // Copies R8 bytes at RDX to the partner's lease 0. If that fails, the slow path finds out why. RBX and RBP, which a
+    // function keeps, are saved already.
+    .macro PAYLOAD
+    lea rsp, [rip + {stack} + {stack_size}]
+    push rax
+    push rdi
+    push rdx
+    push r8
+    mov rbx, r11
+    mov rbp, r9
+    mov rdi, r11
+    mov rsi, r9
+    mov rcx, r8
+    call {payload}
+    mov ecx, eax
+    pop r8
+    pop rdx
+    pop rdi
+    pop rax
+    mov r11, rbx
+    mov r9, rbp
+    test cl, cl
+    jz postern_payload_refused
+    mov rsi, [rdi + {object}]
+    .endm
+
+    .macro REPLY_RECV long, payload
     FIND {fast_recv}
     COMPARE_NOBODY                           // nobody queued at the endpoint?
     jne postern_slow_undo
@@ -88,13 +114,16 @@
     cmp r10d, [r9 + {priority}]              // is there one, as urgent as all who are ready?
     jg postern_slow_undo
     SAVE
+    .if \payload
+    PAYLOAD
+    .endif
     mov [rsi], r11                           // the endpoint's receiver
     mov [r11 + {wait}], rsi                  // we receive from it
     .if \long
     COPY
     .endif
     SWITCH
-    dec rax                                  // the tag's operation becomes status 0
+    xor al, al                               // the tag's operation becomes status 0
     xor edi, edi
     xor r8d, r8d
     EXIT
@@ -110,24 +139,32 @@ postern_syscall:
     jae 2f
     CALL 0
 2:  jne 3f
-    REPLY_RECV 0
+    REPLY_RECV 0, 0
 3:  cmp eax, {nop}
     jne 4f
     xor eax, eax
     mov r11d, {rflags}
     EXIT
-4:  test eax, {not_long}                     // the same two, with more words?
+4:  cmp eax, {with_payload}                  // reply_recv with bytes for the caller's lease?
+    jne 5f
+    REPLY_RECV 0, 1
+5:  test eax, {not_long}                     // the first two, with more words?
     jnz postern_slow
     cmp ah, {max_extra}
     ja postern_slow
     test al, 1
-    jnz 5f
+    jnz 6f
     CALL 1
-5:  REPLY_RECV 1
+6:  REPLY_RECV 1, 0
     // Where SYSCALL enters while the fast path is off.
 postern_syscall_slow:
     mov r11, [rip + {tss} + 4]
     jmp postern_slow
+postern_payload_refused:
+    mov rcx, [r11 + {rip}]
+    mov rsp, [r11 + {rsp}]
+    mov rbx, [r11 + {rbx}]
+    mov rbp, [r11 + {rbp}]
 postern_slow_undo:
     sub rdi, [r11 + {table}]
     shr rdi, 5
