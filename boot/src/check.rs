@@ -13,7 +13,7 @@ const PAGE: u64 = 4096;
 /// Everything that is wrong, one sentence each; empty if nothing is.
 pub fn complaints(manifest: &Manifest) -> Vec<String> {
     let mut complaints = Vec::new();
-    if manifest.programs.is_empty() {
+    if manifest.programs.is_empty() && manifest.kernel.is_empty() {
         complaints.push("there is no program".to_string());
     }
     for (index, program) in manifest.programs.iter().enumerate() {

@@ -32,7 +32,11 @@ pub struct Image {
 pub fn build(system: &System) -> Result<Image> {
     let toolchain = toolchain::ensure()?;
     compile(&toolchain, "the loader", &["loader".into()])?;
-    compile(&toolchain, "the kernel", &["microkernel".into()])?;
+    let (package, kernel) = match system.manifest.kernel.as_str() {
+        "" => ("microkernel", archive::KERNEL),
+        other => (other, other),
+    };
+    compile(&toolchain, "the kernel", &[package.into()])?;
     let mut programs = system.packages();
     programs.push(archive::ROOT.into());
     compile(&toolchain, "the user programs", &programs)?;
@@ -42,8 +46,9 @@ pub fn build(system: &System) -> Result<Image> {
     let manifest =
         postcard::to_allocvec(&system.completed()).context("cannot encode the manifest")?;
     files.insert(archive::MANIFEST.to_string(), manifest);
-    for name in programs.iter().map(String::as_str).chain([archive::KERNEL]) {
-        let elf = built(name)?;
+    let programs = programs.iter().map(|name| (name.as_str(), name.as_str()));
+    for (name, binary) in programs.chain([(archive::KERNEL, kernel)]) {
+        let elf = built(binary)?;
         paths::write(&folder.join(name), &elf)?;
         let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
         files.insert(name.to_string(), stripped);

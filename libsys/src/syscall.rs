@@ -345,6 +345,15 @@ pub fn nop() {
     );
 }
 
+/// Executes an invalid instruction: the thread's fault handler gets a message, and says how the thread goes on. To
+/// return here it resumes it behind the two bytes of the instruction, with all other registers as they were.
+#[inline(always)]
+pub fn fault() {
+    // SAFETY: the instruction itself does nothing. Who handles this program's faults could change any register of it at
+    // any time, so trusting it to change only RIP here adds nothing.
+    unsafe { asm!("ud2", options(nostack)) };
+}
+
 /// Asks a kernel object for operation `label`, as often as it says `Again`.
 #[inline]
 pub fn invoke(object: Slot, label: u32, words: Words) -> Result<Words, Error> {

@@ -88,3 +88,24 @@ pub fn loops(
     }
     Ok(meter.finish())
 }
+
+/// Measures `operation` once in each sample, with `before` outside of it.
+#[inline(always)]
+pub fn singles(
+    count: usize,
+    mut before: impl FnMut() -> Result<(), Failure>,
+    mut operation: impl FnMut() -> Result<(), Failure>,
+) -> Result<Samples, Failure> {
+    for _ in 0..WARM_UP {
+        before()?;
+        operation()?;
+    }
+    let mut meter = Meter::new(count, 1);
+    for _ in 0..count {
+        before()?;
+        let start = now();
+        operation()?;
+        meter.add(start, now());
+    }
+    Ok(meter.finish())
+}

@@ -4,9 +4,14 @@
 use crate::clock::{self, Samples};
 use crate::partner::{self, ENTER, Mode, PLAIN, ROUND, long};
 use crate::{Bench, Failure, PRIORITY, kernel};
-use abi::Error;
+use abi::object::endpoint;
+use abi::tag::{Tag, Transfer};
+use abi::{Error, Op};
+use libsys::lease::Lease;
+use libsys::object::OWN_TABLE;
 use libsys::rt::ENDPOINT;
-use libsys::syscall::{self, Output, Slot};
+use libsys::slots;
+use libsys::syscall::{self, Input, Output, Slot};
 
 /// Round trips in one sample.
 const BATCH: u64 = 16;
@@ -20,7 +25,12 @@ fn broken(output: Output) -> Failure {
 
 /// Puts a partner into a mode.
 pub fn enter(partner: Slot, mode: Mode) -> Result<(), Failure> {
-    let answer = syscall::call(partner, ENTER, [mode as u64, 0, 0, 0]);
+    plain(syscall::call(partner, ENTER, [mode as u64, 0, 0, 0]))
+}
+
+/// A round trip must bring a plain answer.
+#[inline(always)]
+fn plain(answer: Output) -> Result<(), Failure> {
     if answer.tag == PLAIN {
         Ok(())
     } else {
@@ -32,12 +42,7 @@ pub fn enter(partner: Slot, mode: Mode) -> Result<(), Failure> {
 #[inline(always)]
 fn empty(bench: &Bench, server: Slot) -> Result<Samples, Failure> {
     clock::loops(bench.samples, BATCH, || {
-        let answer = syscall::call(server, ROUND, [0; 4]);
-        if answer.tag == PLAIN {
-            Ok(())
-        } else {
-            Err(broken(answer))
-        }
+        plain(syscall::call(server, ROUND, [0; 4]))
     })
 }
 
@@ -72,11 +77,7 @@ pub fn cross_four(bench: &Bench) -> Result<Samples, Failure> {
         let words = core::hint::black_box(&mut words);
         let answer = syscall::call(bench.partner, ROUND, *words);
         *words = answer.words;
-        if answer.tag == PLAIN {
-            Ok(())
-        } else {
-            Err(broken(answer))
-        }
+        plain(answer)
     });
     if words == [1, 2, 3, 4] {
         samples
@@ -110,4 +111,63 @@ pub fn cross_long<const EXTRA: usize>(bench: &Bench) -> Result<Samples, Failure>
     } else {
         Err("the words came back changed".into())
     }
+}
+
+/// `ipc.slowpath.cross.0`: both sides say in the tag that R9 may name capabilities, which is enough to leave the fast path,
+/// and name none.
+pub fn slow(bench: &Bench) -> Result<Samples, Failure> {
+    enter(bench.partner, Mode::Slow)?;
+    let tag = Tag::new(Op::Call, ROUND, 0, partner::SLOW);
+    let request = Input::new(tag, bench.partner, [0; 4]);
+    clock::loops(bench.samples, BATCH, || plain(syscall::enter(request)))
+}
+
+/// `ipc.call_with_cap`: each call passes a copy of an endpoint capability. The copy is taken back between two samples.
+pub fn with_capability(bench: &Bench) -> Result<Samples, Failure> {
+    let (server, gift) = grant(bench)?;
+    OWN_TABLE
+        .derive(gift, ENDPOINT, endpoint::CALL, 1)
+        .map_err(kernel)?;
+    let transfer = Transfer {
+        pass: gift.0,
+        ..Transfer::default()
+    };
+    let samples = clock::singles(
+        bench.samples,
+        || OWN_TABLE.revoke(gift).map_err(kernel),
+        || {
+            plain(syscall::call_transferring(
+                server,
+                ROUND,
+                [0; 4],
+                Lease::NONE,
+                transfer,
+            ))
+        },
+    );
+    slots::release(gift);
+    slots::release(server);
+    samples
+}
+
+/// Puts the partner into [`Mode::Take`]. Returns a capability to its endpoint, with all rights, and an empty slot.
+pub fn grant(bench: &Bench) -> Result<(Slot, Slot), Failure> {
+    let full = || kernel(Error::NoCapability);
+    let server = slots::allocate().ok_or_else(full)?;
+    let spare = slots::allocate().ok_or_else(full)?;
+    let transfer = Transfer {
+        receive: server.0,
+        ..Transfer::default()
+    };
+    let words = [Mode::Take as u64, 0, 0, 0];
+    syscall::call_transferring(bench.partner, ENTER, words, Lease::NONE, transfer)
+        .check()
+        .map_err(kernel)?;
+    Ok((server, spare))
+}
+
+/// `ipc.deferred`: the server parks the call, looks for others, and answers from the Reply object.
+pub fn deferred(bench: &Bench) -> Result<Samples, Failure> {
+    enter(bench.partner, Mode::Park)?;
+    empty(bench, bench.partner)
 }

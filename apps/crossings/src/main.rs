@@ -2,21 +2,24 @@
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
 //! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`].
+//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod clock;
 mod ipc;
+mod objects;
 mod partner;
 mod report;
+mod team;
 mod traps;
 
 use alloc::format;
 use alloc::string::String;
 use bootinfo::exit;
 use clock::Samples;
+use libsys::object::IoPorts;
 use libsys::proto::control;
 use libsys::proto::program::Own;
 use libsys::syscall::{self, Slot};
@@ -38,6 +41,8 @@ pub struct Bench {
     pub own: Own,
     /// A second thread of this program.
     pub worker: Worker,
+    /// The serial port, and its first port.
+    pub ports: (IoPorts, u16),
 }
 
 /// Why an id could not be measured.
@@ -60,13 +65,14 @@ fn start() -> Result<(), &'static str> {
         return Err("usage: measure NONCE SAMPLES ID…");
     };
     let own = rt::info().own.ok_or("it needs an Untyped")?;
+    let report = Report::new(nonce)?;
     let bench = Bench {
         samples,
         partner: rt::endpoint("partner").ok_or("it needs its partner")?,
         own,
         worker: Worker::new(&own, 4).map_err(|_| "it cannot make a thread")?,
+        ports: report.ports(),
     };
-    let report = Report::new(nonce)?;
     for id in words {
         match measure(&bench, id) {
             Ok(samples) => report.result(id, &samples),
@@ -88,6 +94,16 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "ipc.roundtrip.cross.8" => ipc::cross_long::<4>(bench),
         "ipc.roundtrip.cross.32" => ipc::cross_long::<28>(bench),
         "ipc.roundtrip.cross.120" => ipc::cross_long::<116>(bench),
+        "ipc.slowpath.cross.0" => ipc::slow(bench),
+        "ipc.call_with_cap" => ipc::with_capability(bench),
+        "ipc.deferred" => ipc::deferred(bench),
+        "ipc.fanin.64" => team::fan_in(bench),
+        "fault.roundtrip" => traps::fault(bench),
+        "irq.acknowledge" => traps::acknowledge(bench),
+        "cap.mint_delete" => objects::mint_delete(bench),
+        "cap.revoke.100" => objects::revoke(bench),
+        "space.map_unmap" => objects::map_unmap(bench),
+        "thread.life" => objects::thread_life(bench),
         _ => Err("no such id".into()),
     }
 }

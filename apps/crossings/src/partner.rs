@@ -1,9 +1,13 @@
 //! The other side: a server in a space of its own. [`ENTER`] puts it into a mode, which is a loop of its own so that it
 //! costs what a server with that one job costs; any message the mode does not expect ends it.
 
-use abi::Tag;
-use libsys::rt::ENDPOINT;
-use libsys::syscall::{self, Answer, Output, Slot};
+use abi::object::endpoint;
+use abi::tag::{Flags, Message, Transfer};
+use abi::{Op, Tag, fault};
+use libsys::object::OWN_TABLE;
+use libsys::rt::{self, ENDPOINT};
+use libsys::slots;
+use libsys::syscall::{self, Answer, Input, Output, Slot};
 
 /// Label of the request `w0` = [`Mode`].
 pub const ENTER: u32 = 1;
@@ -26,15 +30,36 @@ pub enum Mode {
     Echo32,
     /// See [`Mode::Echo8`].
     Echo120,
+    /// As [`Mode::Zeros`], with a flag in the tag that leads past the kernel's fast path.
+    Slow,
+    /// Takes a capability with each request. The answer to [`ENTER`] brings a capability to the partner's endpoint.
+    Take,
+    /// Parks the caller in a Reply object, looks for other requests, and answers it from there.
+    Park,
+    /// As [`Mode::Zeros`], for [`CLIENTS`] clients of its own priority: before every so many answers it lets them queue.
+    Queue,
+    /// Handles the faults of a thread: resumes it behind the two bytes of its UD2.
+    Faults,
+    /// Acknowledges interrupts.
+    Interrupts,
 }
 
-const MODES: [Mode; 5] = [
+const MODES: [Mode; 11] = [
     Mode::Zeros,
     Mode::Echo,
     Mode::Echo8,
     Mode::Echo32,
     Mode::Echo120,
+    Mode::Slow,
+    Mode::Take,
+    Mode::Park,
+    Mode::Queue,
+    Mode::Faults,
+    Mode::Interrupts,
 ];
+
+/// Clients of [`Mode::Queue`].
+pub const CLIENTS: u64 = 64;
 
 /// Serves for good.
 pub fn serve() -> ! {
@@ -57,6 +82,12 @@ fn run(mode: Mode) -> Output {
         Mode::Echo8 => echo_long::<4>(),
         Mode::Echo32 => echo_long::<28>(),
         Mode::Echo120 => echo_long::<116>(),
+        Mode::Slow => slow(),
+        Mode::Take => take(),
+        Mode::Park => park(),
+        Mode::Queue => queue(),
+        Mode::Faults => faults(),
+        Mode::Interrupts => interrupts(),
     }
 }
 
@@ -94,4 +125,100 @@ fn echo_long<const EXTRA: usize>() -> Output {
         message = syscall::reply_recv_with(ENDPOINT, answer, None);
     }
     message
+}
+
+/// A request whose tag says that R9 may name capabilities, and whose R9 names none: nothing to do for the kernel but to look.
+pub const SLOW: Flags = Flags::CAP;
+
+fn slow() -> Output {
+    let answer = Input::new(Tag::new(Op::ReplyRecv, 0, 0, SLOW), ENDPOINT, [0; 4]);
+    loop {
+        let message = syscall::enter(answer);
+        if message.tag != PLAIN {
+            return message;
+        }
+    }
+}
+
+/// A plain request that brought a capability, as it arrives.
+const GIFT: Tag = Tag(Flags::CAP_ARRIVED.bits() as u64);
+
+fn take() -> Output {
+    let (Some(spare), Some(receive)) = (slots::allocate(), slots::allocate()) else {
+        return syscall::reply_recv(ENDPOINT, u32::MAX, [0; 4]);
+    };
+    // If this fails the client gets no capability, and says so.
+    let _ = OWN_TABLE.derive(spare, ENDPOINT, endpoint::ALL, 0);
+    let answer = |pass: Slot| Answer {
+        transfer: Transfer {
+            pass: pass.0,
+            move_it: pass.0 != 0,
+            receive: receive.0,
+        },
+        ..Answer::new(0, [0; 4])
+    };
+    let mut message = syscall::reply_recv_with(ENDPOINT, answer(spare), None);
+    while message.tag == GIFT {
+        message = syscall::reply_recv_with(ENDPOINT, answer(Slot(0)), None);
+    }
+    slots::release(spare);
+    slots::release(receive);
+    message
+}
+
+fn park() -> Output {
+    let Some(reply) = rt::info().replies.first().copied().map(Slot) else {
+        return syscall::reply_recv(ENDPOINT, u32::MAX, [0; 4]);
+    };
+    let via = |tag| Input {
+        via: reply,
+        ..Input::new(tag, ENDPOINT, [0; 4])
+    };
+    // A deadline that is past: nobody else calls, so this half finds nothing.
+    let look = via(Tag::new(Op::Recv, 0, 0, Flags::VIA | Flags::TIMED));
+    let answer = via(Tag::new(Op::ReplyRecv, 0, 0, Flags::VIA));
+    let mut message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
+    while message.tag == PLAIN {
+        syscall::enter(look);
+        message = syscall::enter(answer);
+    }
+    message
+}
+
+fn queue() -> Output {
+    let mut message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
+    let mut served = 0;
+    while message.tag == PLAIN {
+        if served % CLIENTS == 0 {
+            syscall::yield_now();
+        }
+        served += 1;
+        message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
+    }
+    message
+}
+
+/// A fault, as it arrives.
+const FAULT: Tag = Tag(Flags::FAULT.bits() as u64 | (fault::EXTRA as u64) << 8);
+
+fn faults() -> Output {
+    let mut message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
+    while message.tag == FAULT {
+        let [_, _, rip, rsp] = message.words;
+        let answer = Answer {
+            extra: fault::EXTRA,
+            ..Answer::new(fault::RESUME, [0, 0, rip + 2, rsp])
+        };
+        message = syscall::reply_recv_with(ENDPOINT, answer, None);
+    }
+    message
+}
+
+fn interrupts() -> Output {
+    loop {
+        let message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
+        if message.tag.message() != Message::Interrupt {
+            return message;
+        }
+    }
 }

@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 pub struct Manifest {
     /// Its name, for people.
     pub name: String,
+    /// Cargo binary, and package of that name, to boot in the kernel's place; the kernel if empty.
+    #[serde(default)]
+    pub kernel: String,
     /// `[[program]]` tables.
-    #[serde(rename = "program")]
+    #[serde(rename = "program", default)]
     pub programs: Vec<Program>,
 }
 

@@ -1,5 +1,6 @@
 //! The run: one boot for each source of figures, and a row for each id.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::system::System;
 use crate::{exec, toolchain};
 
 /// No healthy boot of a bench system takes longer; it only ends those that hang.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(120);
 /// Boots of the default system for `boot.prompt`.
 const BOOTS: usize = 3;
 
@@ -109,29 +110,46 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
 impl Suite {
     fn measure(&mut self, source: Source, ids: &[&'static Id]) -> Result<()> {
         match source {
-            Source::Crossings => self.guest("bench", "crossings", ids),
-            Source::Limits => self.guest("limits", "limits", ids),
+            Source::Crossings => self.crossings(ids),
+            Source::Limits => self.limits(ids),
             Source::Boot => self.boots(ids),
             Source::File => self.file(ids),
         }
     }
 
-    /// Boots a bench system and takes what its program says.
-    fn guest(&mut self, system: &str, program: &str, ids: &[&'static Id]) -> Result<()> {
-        self.table.doing(&format!("booting system {system}"));
-        let mut system = System::load(system)?;
+    /// Boots the kernel with the measuring program.
+    fn crossings(&mut self, ids: &[&'static Id]) -> Result<()> {
+        let mut system = System::load("bench")?;
         let nonce = exec::nonce();
-        let program = system
-            .program(program)
-            .context("the system lacks its program")?;
+        let program = system.program("crossings").context("no `crossings`")?;
         program.args = vec!["measure".into(), nonce.clone(), self.samples.to_string()];
-        program
-            .args
-            .extend(ids.iter().map(|id| id.name.to_string()));
+        let names = ids.iter().map(|id| id.name.to_string());
+        program.args.extend(names);
+        self.guest(&system, &nonce, &[], ids)
+    }
+
+    /// Boots what takes the kernel's place.
+    fn limits(&mut self, ids: &[&'static Id]) -> Result<()> {
+        let nonce = exec::nonce();
+        let words = format!("{nonce} {}", self.samples);
+        let more = ["-append".into(), words.into()];
+        self.guest(&System::load("limits")?, &nonce, &more, ids)
+    }
+
+    /// Boots a bench system and takes what it says.
+    fn guest(
+        &mut self,
+        system: &System,
+        nonce: &str,
+        more: &[OsString],
+        ids: &[&'static Id],
+    ) -> Result<()> {
+        let name = &system.manifest.name;
+        self.table.doing(&format!("booting system {name}"));
         let Booted {
             machine, symbols, ..
-        } = &mut run::boot(&self.options, &system)?;
-        let mut lines = Lines::new(&nonce);
+        } = &mut run::boot_with(&self.options, system, more)?;
+        let mut lines = Lines::new(nonce);
         let mut left: Vec<_> = ids.to_vec();
         let mut ended = false;
         let outcome = run::attend(machine, &self.options.clone(), &mut |bytes| {

@@ -1,0 +1,17 @@
+//! The least that any kernel could do, measured: booted in the kernel's place (system `limits`), it crosses into user
+//! mode and back with nothing between, and switches between two spaces with nothing but the switch.
+//!
+//! `crossing.s` is all of it that is measured; the rest builds two spaces and prints.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod bare;
+
+/// On a host there is nothing to run.
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!(
+        "This runs on a bare machine: type `cargo bench -- --only limit` in the workspace's folder."
+    );
+    std::process::exit(2);
+}
