@@ -175,12 +175,20 @@ pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
 }
 
 /// The receiver is done with it, or somebody else is: it may fire again.
+#[inline(always)]
 pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.progress.get() != Progress::Delivered {
         return;
     }
     settle_debt(irq);
     irq.progress.set(Progress::Idle);
+    if irq.masked.get() || irq.count.get() > 0 {
+        unmask(kernel, irq);
+    }
+}
+
+/// It was masked, or fired, while it was not acknowledged.
+fn unmask(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.masked.get() && irq.endpoint().is_some() {
         irq.set_masked(false);
     }

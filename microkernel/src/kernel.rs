@@ -155,10 +155,9 @@ impl Kernel {
         self.switch_to(next);
     }
 
-    /// The last step of every entry: picks who runs next, and for how long. Usually it is whoever runs.
+    /// The last step of every entry: picks who runs next, and for how long. Usually it is `current`, who runs.
     #[inline(always)]
-    pub fn leave(&mut self) {
-        let current = self.current();
+    pub fn leave(&mut self, current: ThreadRef) {
         if !current.is_ready() || current.priority.get() <= self.ready.top() {
             self.reschedule();
         }

@@ -51,10 +51,18 @@ pub fn check(slot: SlotRef, kind: Kind, rights: Rights) -> Result<(), Error> {
         Err(Error::NoCapability)
     } else if slot.kind() != kind {
         Err(Error::WrongKind)
-    } else if slot.rights() & rights != rights {
-        Err(Error::MissingRight)
     } else {
+        need(slot.rights(), rights)
+    }
+}
+
+/// Whether `rights` are enough.
+#[inline]
+pub fn need(rights: Rights, needed: Rights) -> Result<(), Error> {
+    if rights & needed == needed {
         Ok(())
+    } else {
+        Err(Error::MissingRight)
     }
 }
 

@@ -32,7 +32,7 @@ bitflags::bitflags! {
 pub struct Slot {
     object: Cell<u64>,
     data: Cell<u64>,
-    kind: Cell<u8>,
+    kind: Cell<Kind>,
     rights: Cell<Rights>,
     depth: Cell<u8>,
     flags: Cell<u8>,
@@ -88,7 +88,7 @@ impl Slot {
     pub const EMPTY: Self = Self {
         object: Cell::new(0),
         data: Cell::new(0),
-        kind: Cell::new(0),
+        kind: Cell::new(Kind::Empty),
         rights: Cell::new(0),
         depth: Cell::new(0),
         flags: Cell::new(0),
@@ -98,13 +98,15 @@ impl Slot {
     };
 
     /// What kind of capability lies here; `Empty` if none.
+    #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::from_number(self.kind.get()).unwrap_or(Kind::Empty)
+        self.kind.get()
     }
 
     /// Nothing lies here.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.kind.get() == Kind::Empty as u8
+        self.kind.get() == Kind::Empty
     }
 
     /// Everything but the links.
@@ -134,7 +136,7 @@ impl Slot {
         }
         self.object.set(cap.object);
         self.data.set(cap.data);
-        self.kind.set(cap.kind as u8);
+        self.kind.set(cap.kind);
         self.rights.set(cap.rights);
         self.flags.set(flags.bits());
         self.extra.set(cap.extra);
@@ -144,7 +146,7 @@ impl Slot {
     pub fn clear(&self) {
         self.object.set(0);
         self.data.set(0);
-        self.kind.set(0);
+        self.kind.set(Kind::Empty);
         self.rights.set(0);
         self.depth.set(0);
         self.flags.set(0);

@@ -30,17 +30,18 @@ pub fn handle(kernel: &mut Kernel) {
         dispatch(kernel, thread, tag)
     };
     // A thread that destroyed itself is gone: nobody is told. One that blocked is told later.
-    if kernel.current() == thread {
-        if tag.flags().intersects(Flags::CAP | Flags::LEASES) && thread.is_ready() {
-            thread.reset_request();
-        }
-        match result {
-            Ok(Results::InFrame) => {}
-            Ok(Results::Zero) => thread.frame().set_status(0),
-            Err(error) => thread.frame().set_status(error as u64),
-        }
+    if kernel.current() != thread {
+        return kernel.leave(kernel.current());
     }
-    kernel.leave();
+    if tag.flags().intersects(Flags::CAP | Flags::LEASES) && thread.is_ready() {
+        thread.reset_request();
+    }
+    match result {
+        Ok(Results::InFrame) => {}
+        Ok(Results::Zero) => thread.frame().set_status(0),
+        Err(error) => thread.frame().set_status(error as u64),
+    }
+    kernel.leave(thread);
 }
 
 /// Flags an operation knows; anything else is `InvalidTag`.

@@ -1,7 +1,7 @@
 //! Devices: Irq, IoPorts.
 
 use abi::{
-    Error, Kind,
+    Error, Rights,
     object::{endpoint as endpoint_right, ioports as ioports_op, irq as irq_op},
 };
 
@@ -10,29 +10,33 @@ use crate::{
     Kernel, arch,
     endpoint::Endpoint,
     irq::{self, Irq},
-    object::{check, named},
+    object::{named, need},
     raw::Ref,
     slot::SlotRef,
     thread::ThreadRef,
 };
 
-pub(super) fn irq(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
-    let right = match label {
-        irq_op::BIND => irq_op::BIND_RIGHT,
-        irq_op::ACK => irq_op::ACK_RIGHT,
-        irq_op::RAISE => irq_op::RAISE_RIGHT,
-        _ => 0,
-    };
-    let target: Ref<Irq> = named(slot, right)?;
-    let [endpoint, badge, ..] = thread.frame().words();
+pub(super) fn irq(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    target: Ref<Irq>,
+    rights: Rights,
+    label: u32,
+) -> Answer {
     match label {
         irq_op::BIND => {
+            need(rights, irq_op::BIND_RIGHT)?;
+            let [endpoint, badge, ..] = thread.frame().words();
             let endpoint = thread.slot(endpoint)?;
             named::<Endpoint>(endpoint, endpoint_right::RECV)?;
             irq::bind(target, endpoint, badge)?;
         }
-        irq_op::ACK => irq::acknowledge(kernel, target),
+        irq_op::ACK => {
+            need(rights, irq_op::ACK_RIGHT)?;
+            irq::acknowledge(kernel, target);
+        }
         irq_op::RAISE => {
+            need(rights, irq_op::RAISE_RIGHT)?;
             if let Some(receiver) = irq::fire(kernel, target) {
                 kernel.make_ready(receiver);
             }
@@ -54,7 +58,7 @@ pub(super) fn ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
         ioports_op::IN | ioports_op::IN_BLOCK => ioports_op::IN_RIGHT,
         _ => ioports_op::OUT_RIGHT,
     };
-    check(slot, Kind::IoPorts, right)?;
+    need(slot.rights(), right)?;
     let [port, width, argument, _] = thread.frame().words();
     let (base, count) = (slot.data() & 0xffff, slot.data() >> 16);
     let inside = port

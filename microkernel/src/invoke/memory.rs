@@ -12,7 +12,7 @@ use super::{Answer, Results, answer, value};
 use crate::{
     Kernel, captable,
     lifetime::{self, Budget},
-    object::{check, named},
+    object::{check, need},
     raw::Ref,
     slot::{Flags, SlotRef},
     space::{self, Space},
@@ -49,7 +49,7 @@ pub(super) fn captable(
     } else {
         table_op::WRITE
     };
-    check(table, Kind::CapTable, right)?;
+    need(table.rights(), right)?;
     let [index, source, rights, word] = thread.frame().words();
     let slot = captable::slot_at(table, index)?;
     match label {
@@ -82,8 +82,14 @@ pub(super) fn captable(
     Ok(Results::Zero)
 }
 
-pub(super) fn space(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
-    let target: Ref<Space> = named(slot, space_op::MAP_RIGHT)?;
+pub(super) fn space(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    target: Ref<Space>,
+    rights: Rights,
+    label: u32,
+) -> Answer {
+    need(rights, space_op::MAP_RIGHT)?;
     let [frame, address, rights, _] = thread.frame().words();
     match label {
         space_op::MAP => space::map(
@@ -109,7 +115,7 @@ pub(super) fn space(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label
 }
 
 pub(super) fn frame(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
-    check(slot, Kind::Frame, frame_op::ADDRESS)?;
+    need(slot.rights(), frame_op::ADDRESS)?;
     if label == frame_op::PHYSICAL {
         value(thread, slot.object())
     } else {

@@ -48,16 +48,17 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
     if slot.flags().contains(Flags::DYING) {
         return Err(Error::NoCapability);
     }
+    let rights = slot.rights();
     match slot.kind() {
         Kind::Empty => Err(Error::NoCapability),
         Kind::Untyped => memory::untyped(kernel, thread, slot, label),
         Kind::CapTable => memory::captable(kernel, thread, slot, label),
-        Kind::Thread => thread::thread(kernel, thread, slot, label),
-        Kind::Space => memory::space(kernel, thread, slot, label),
+        Kind::Thread => thread::thread(kernel, thread, named(slot, 0)?, rights, label),
+        Kind::Space => memory::space(kernel, thread, named(slot, 0)?, rights, label),
         Kind::Frame => memory::frame(thread, slot, label),
         Kind::Endpoint => Err(Error::InvalidOperation),
         Kind::Reply => reply(kernel, thread, named(slot, 0)?, label),
-        Kind::Irq => device::irq(kernel, thread, slot, label),
+        Kind::Irq => device::irq(kernel, thread, named(slot, 0)?, rights, label),
         Kind::IoPorts => device::ioports(thread, slot, label),
         Kind::System => system::system(kernel, thread, slot, label),
     }

@@ -1,7 +1,7 @@
 //! Threads.
 
 use abi::{
-    Error, Kind,
+    Error, Kind, Rights,
     fault::Registers,
     object::{endpoint as endpoint_right, space as space_op, thread as thread_op},
 };
@@ -11,20 +11,25 @@ use crate::{
     Kernel, captable,
     captable::Owner,
     ipc, lifetime,
-    object::{check, named},
+    object::{check, named, need},
     raw::Ref,
-    slot::SlotRef,
     space::{self, Space},
     thread::{Owed, Thread, ThreadRef, ThreadState},
     tree,
 };
 
-pub(super) fn thread(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
+pub(super) fn thread(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    target: Ref<Thread>,
+    rights: Rights,
+    label: u32,
+) -> Answer {
     let right = match label {
         thread_op::READ_REGISTERS | thread_op::WRITE_REGISTERS => thread_op::REGISTERS,
         _ => thread_op::CONTROL,
     };
-    let target: Ref<Thread> = named(slot, right)?;
+    need(rights, right)?;
     match label {
         thread_op::CONFIGURE => configure(kernel, thread, target)?,
         thread_op::PRIORITY => {

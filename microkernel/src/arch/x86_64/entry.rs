@@ -36,20 +36,22 @@ global_asm!(
     // thread. RFLAGS is not kept: a system call returns with 0x202. The frame's vector already says SYSCALL: it does
     // whenever a thread runs in user mode.
     .global postern_slow
+    .global postern_slow_plain
     .global postern_resume
     .balign 64
 postern_slow:
+    mov [r11 + {e_rsi}], rsi
+    mov [r11 + {e_r9}], r9
+    mov [r11 + {e_r10}], r10
+postern_slow_plain: // without what a plain message does not use
     mov [r11 + {e_rip}], rcx
     mov [r11 + {e_rsp}], rsp
     mov [r11 + {e_rax}], rax
     mov [r11 + {e_rdx}], rdx
     mov [r11 + {e_rbx}], rbx
     mov [r11 + {e_rbp}], rbp
-    mov [r11 + {e_rsi}], rsi
     mov [r11 + {e_rdi}], rdi
     mov [r11 + {e_r8}], r8
-    mov [r11 + {e_r9}], r9
-    mov [r11 + {e_r10}], r10
     mov [r11 + {e_r12}], r12
     mov [r11 + {e_r13}], r13
     mov [r11 + {e_r14}], r14

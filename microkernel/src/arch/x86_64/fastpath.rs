@@ -218,6 +218,7 @@ postern_host_run:
     EACH_REGISTER LOAD
     jmp postern_syscall
 postern_slow:
+postern_slow_plain:
     mov qword ptr [rip + {state} + {slow}], 1
     jmp 1f
 postern_host_exit:

@@ -6,7 +6,7 @@
 //     R9  = the partner                             RSI = the endpoint
 //     R10 = scratch                                 RCX = user RIP, then scratch, then the partner's RIP
 // Nothing is written before the last check. Whatever fails a check goes on at `postern_slow` with the registers it
-// came with, except for R9, R10, R11 and RSI, which a plain message does not use.
+// came with, or at `postern_slow_plain` without R9, R10 and RSI, which a plain message does not use.
 //
 // Everything unusual about threads and endpoints is kept in the words tested here by the rest of the kernel:
 //     fast_slots    0 for a thread without a table, or one that uses the FPU or is traced
@@ -17,7 +17,7 @@
 
     .macro FIND right
     cmp rdi, [r11 + {fast_slots}]            // an index of its table?
-    jae postern_slow
+    jae postern_slow_plain
     shl rdi, 5
     add rdi, [r11 + {table}]                 // the slot
     test byte ptr [rdi + {flags}], \right    // an Endpoint, with the right?
@@ -168,5 +168,5 @@ postern_payload_refused:
 postern_slow_undo:
     sub rdi, [r11 + {table}]
     shr rdi, 5
-    jmp postern_slow
+    jmp postern_slow_plain
     .popsection
