@@ -98,7 +98,7 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
             .collect();
         if !ids.is_empty() {
             let measured = suite.measure(source, &ids);
-            measured.inspect_err(|_| suite.table.end())?;
+            measured.inspect_err(|_| suite.table.clear())?;
         }
     }
     suite.table.end();
@@ -182,7 +182,7 @@ impl Suite {
             Ok(())
         })?;
         if outcome.status != Status::Success || !ended || !left.is_empty() {
-            self.table.end();
+            self.table.clear();
             let why = outcome
                 .explanation
                 .unwrap_or_else(|| "it ended early".into());
@@ -218,7 +218,7 @@ impl Suite {
             let (outcome, symbols) = run::execute(&options, &system, |_| Ok(()), &mut |_| Ok(()))?;
             let ticks = outcome.output.trim().parse();
             let Ok(ticks) = ticks else {
-                self.table.end();
+                self.table.clear();
                 eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
                 bail!("the default system did not boot; results so far are kept");
             };

@@ -85,9 +85,14 @@ impl Table {
         self.bar.inc(1);
     }
 
+    /// Clears the way for an error.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Nothing follows but where the peers' figures come from.
     pub fn end(&self) {
-        self.bar.finish_and_clear();
+        self.clear();
         for peer in &self.peers {
             println!("({}) is not of this run: {}", peer.name, peer.source);
         }
