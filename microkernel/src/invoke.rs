@@ -58,7 +58,7 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
 
 /// Invokes the current caller (index 0), as if it were a Reply object.
 pub fn caller(_kernel: &mut Kernel, thread: ThreadRef, label: u32) -> Answer {
-    let Owed::Caller(client) = thread.owed() else {
+    let Owed::Caller(client) = thread.debt() else {
         return Err(Error::NoCaller);
     };
     lease(thread, client, label)

@@ -43,14 +43,14 @@ pub fn send(
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
 ) -> Result<Outcome, Error> {
-    match endpoint.first_receiver() {
+    match take_receiver(kernel, endpoint) {
         Some(receiver) => {
-            stop_waiting(kernel, receiver);
-            take(kernel, receiver, sender);
-            receiver.set_state(ThreadState::Ready);
+            // First, so that the debt says that the fast path may not answer it.
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
+            take(kernel, receiver, sender);
+            receiver.set_state(ThreadState::Ready);
             kernel.hand_over(receiver);
         }
         None => {
@@ -67,18 +67,23 @@ pub fn send(
     Ok(Outcome::Written)
 }
 
+/// The receiver whose turn it is does not wait any more; what it gets follows.
+#[inline]
+pub fn take_receiver(kernel: &mut Kernel, endpoint: Ref<Endpoint>) -> Option<ThreadRef> {
+    let receiver = endpoint.first_receiver()?;
+    endpoint.remove_receiver(receiver);
+    kernel.timer.remove(receiver);
+    Some(receiver)
+}
+
 /// Delivers a sender's message to a server, which owes the reply from now on.
 fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     sender.set_state(ThreadState::AwaitingReply {
         from: Holder::Thread(server),
     });
-    let label = match sender.sent.get() {
-        Sent::Call => Tag(sender.frame().rax.get()).label(),
-        Sent::Fault => 0,
-    };
     kernel
         .trace
-        .record_message(Event::Deliver, label, sender.physical(), server.physical());
+        .record_message(Event::Deliver, 0, sender.physical(), server.physical());
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
@@ -105,13 +110,15 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     }
     // Whoever takes a call runs at its caller's priority, if that is higher, until it replies.
     let priority = server.base.get().max(sender.priority.get());
-    kernel.set_priority(server, priority);
+    if priority != server.priority.get() {
+        kernel.set_priority(server, priority);
+    }
     server.set_owed(Owed::Caller(sender));
 }
 
 /// Whether a thread may receive now.
 pub fn check_receive(server: ThreadRef) -> Result<(), Error> {
-    match server.owed() {
+    match server.debt() {
         Owed::Caller(_) => Err(Error::OwesReply),
         _ => Ok(()),
     }
@@ -124,7 +131,8 @@ pub fn receive(
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
 ) -> Result<Outcome, Error> {
-    if let Owed::Irq(irq) = server.take_owed() {
+    if let Owed::Irq(irq) = server.debt() {
+        server.set_owed(Owed::Nothing);
         irq::acknowledge(kernel, irq);
     }
     if let Some(irq) = endpoint.first_pending() {
@@ -150,7 +158,7 @@ pub fn receive(
 pub fn answered(server: ThreadRef, via: Option<Ref<Reply>>) -> Owed {
     match via {
         Some(reply) => reply.caller.get().map_or(Owed::Nothing, Owed::Caller),
-        None => server.owed(),
+        None => server.debt(),
     }
 }
 
@@ -205,7 +213,10 @@ pub fn reply(
         server.physical(),
         client.physical(),
     );
-    release(kernel, client);
+    match via {
+        Some(reply) => reply.caller.set(None),
+        None => settle(kernel, server),
+    }
     kernel.timer.remove(client);
     if client.sent.get() == Sent::Fault {
         client.reset_request();
@@ -229,23 +240,32 @@ pub fn reply(
 /// Parks the server's current caller in a Reply object.
 pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     check_defer(server, reply)?;
-    if let Owed::Caller(client) = server.take_owed() {
+    if let Owed::Caller(client) = server.debt() {
         client.set_state(ThreadState::AwaitingReply {
             from: Holder::Reply(reply),
         });
         reply.caller.set(Some(client));
-        kernel.set_priority(server, server.base.get());
+        settle(kernel, server);
     }
     Ok(())
 }
 
 /// Whether the server's current caller can be parked there.
 pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
-    match server.owed() {
+    match server.debt() {
         Owed::Irq(_) => Err(Error::BadState),
         Owed::Nothing => Err(Error::NoCaller),
         Owed::Caller(_) if reply.caller.get().is_some() => Err(Error::Busy),
         Owed::Caller(_) => Ok(()),
+    }
+}
+
+/// The server owes nothing any more.
+fn settle(kernel: &mut Kernel, server: ThreadRef) {
+    server.set_owed(Owed::Nothing);
+    let base = server.base.get();
+    if server.priority.get() != base {
+        kernel.set_priority(server, base);
     }
 }
 
@@ -254,10 +274,7 @@ fn release(kernel: &mut Kernel, client: ThreadRef) {
     match client.state() {
         ThreadState::AwaitingReply {
             from: Holder::Thread(server),
-        } => {
-            server.set_owed(Owed::Nothing);
-            kernel.set_priority(server, server.base.get());
-        }
+        } => settle(kernel, server),
         ThreadState::AwaitingReply {
             from: Holder::Reply(reply),
         } => reply.caller.set(None),

@@ -141,9 +141,8 @@ pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
 /// Delivers an Idle interrupt to a waiting receiver, or queues it.
 fn announce(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
     let endpoint = irq.endpoint()?;
-    match endpoint.first_receiver() {
+    match ipc::take_receiver(kernel, endpoint) {
         Some(receiver) => {
-            ipc::stop_waiting(kernel, receiver);
             deliver(kernel, irq, receiver);
             receiver.set_state(ThreadState::Ready);
             Some(receiver)

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use crate::{
-    arch,
+    arch::{self, frame},
     irq::Vectors,
     sched::Ready,
     slot::SlotRef,
@@ -18,8 +18,6 @@ pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
 
 /// The kernel's state.
 pub struct Kernel {
-    /// The thread that runs, or [`Kernel::idle`].
-    pub current: ThreadRef,
     /// Stands for "nobody": never queued, runs HLT.
     pub idle: ThreadRef,
     /// Threads that could run.
@@ -45,8 +43,6 @@ pub struct Kernel {
     /// Who is charged for the time since `charged_from`: the thread that ran after the last slow switch.
     payer: ThreadRef,
     charged_from: u64,
-    /// The space the processor uses, as CR3 wants it.
-    loaded_root: u64,
     /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
 }
@@ -55,7 +51,6 @@ impl Kernel {
     /// A kernel with nobody to run but `idle`.
     pub const fn new(idle: ThreadRef) -> Self {
         Self {
-            current: idle,
             idle,
             ready: Ready::new(),
             timer: Timer::new(),
@@ -69,7 +64,6 @@ impl Kernel {
             boot_time: 0,
             payer: idle,
             charged_from: 0,
-            loaded_root: 0,
             empty_root: 0,
         }
     }
@@ -79,36 +73,39 @@ impl Kernel {
         self.tsc_hz = tsc_hz;
         self.boot_time = arch::cpu::now();
         self.idle.set_state(ThreadState::Ready);
+        self.idle.frame().vector.set(frame::IDLE);
         arch::set_current(self.idle);
         self.charged_from = self.boot_time;
         self.empty_root = arch::paging::cr3(root, 0);
-        self.loaded_root = self.empty_root;
+        self.idle.cr3.set(self.empty_root);
     }
 
-    /// The first step of every entry but the fast path: catches up with what that did. It switches threads by changing
-    /// TSS.RSP0 and CR3 alone, and leaves the running thread's state stale.
+    /// The thread that runs, or [`Kernel::idle`]. The processor knows it best: the fast path switches threads by changing
+    /// TSS.RSP0 and CR3 alone.
     #[inline]
-    pub fn enter(&mut self) {
-        if let Some(current) = arch::current() {
-            self.current = current;
-        }
-        if self.current != self.idle {
-            self.current.set_state(ThreadState::Ready);
-            self.loaded_root = self.current.cr3.get();
-        }
+    pub fn current(&self) -> ThreadRef {
+        arch::current().unwrap_or(self.idle)
+    }
+
+    /// The first step of every entry but the fast path, which leaves the running thread's state stale. Returns it.
+    #[inline]
+    pub fn enter(&self) -> ThreadRef {
+        let thread = self.current();
+        thread.set_state(ThreadState::Ready);
+        thread
     }
 
     /// A thread in state Ready may run: queues it.
     pub fn make_ready(&mut self, thread: ThreadRef) {
         debug_assert_eq!(thread.state(), ThreadState::Ready);
-        if thread != self.current {
+        if thread != self.current() {
             self.ready.push_back(thread);
         }
     }
 
     /// Takes a thread out of the ready queue, if it is there.
     pub fn make_unready(&mut self, thread: ThreadRef) {
-        if thread.state() == ThreadState::Ready && thread != self.current {
+        if thread.state() == ThreadState::Ready && thread != self.current() {
             self.ready.remove(thread);
         }
     }
@@ -136,23 +133,28 @@ impl Kernel {
 
     /// An interrupt made `next` Ready: switches to it if it is the most urgent.
     pub fn preempt(&mut self, next: ThreadRef) {
-        let urgent = next.priority.get() > self.current.priority.get().max(self.ready.top());
+        let current = self.current();
+        let urgent = next.priority.get() > current.priority.get().max(self.ready.top());
         if !urgent {
             return self.make_ready(next);
         }
-        if self.current != self.idle {
-            self.ready.push_front(self.current);
+        if current != self.idle {
+            self.ready.push_front(current);
         }
         self.switch_to(next);
     }
 
     /// Picks who runs next. Every entry ends here.
+    #[inline]
     pub fn reschedule(&mut self) {
-        let current = self.current;
-        if current.state() == ThreadState::Ready {
-            if current.priority.get() >= self.ready.top() {
-                return;
-            }
+        let current = self.current();
+        if !current.is_ready() || current.priority.get() < self.ready.top() {
+            self.choose(current);
+        }
+    }
+
+    fn choose(&mut self, current: ThreadRef) {
+        if current.is_ready() {
             if current != self.idle {
                 self.ready.push_front(current);
             }
@@ -163,10 +165,8 @@ impl Kernel {
 
     /// Lets others of the same priority run.
     pub fn rotate(&mut self) {
-        let current = self.current;
-        if current != self.idle
-            && current.state() == ThreadState::Ready
-            && self.ready.top() >= current.priority.get()
+        let current = self.current();
+        if current != self.idle && current.is_ready() && self.ready.top() >= current.priority.get()
         {
             self.ready.push_back(current);
             let next = self.ready.pop().unwrap_or(self.idle);
@@ -175,13 +175,16 @@ impl Kernel {
     }
 
     fn switch_to(&mut self, next: ThreadRef) {
+        let current = self.current();
         self.charge(next);
         self.trace
-            .record(Event::Switch, 0, next.physical(), next.frame().rip.get());
-        self.current = next;
+            .record_message(Event::Switch, 0, next.physical(), next.frame().rip.get());
         arch::set_current(next);
-        if next != self.idle {
-            self.load_root(next.cr3.get());
+        if next == self.idle {
+            // It does with whatever space is there.
+            next.cr3.set(current.cr3.get());
+        } else if next.cr3.get() != current.cr3.get() {
+            arch::paging::load_root(next.cr3.get());
         }
     }
 
@@ -199,21 +202,21 @@ impl Kernel {
         if thread == self.payer {
             self.charge(self.idle);
         }
-        if thread == self.current {
+        if thread == self.current() {
             self.switch_to(self.idle);
         }
     }
 
-    /// Uses another space, given as CR3 wants it.
-    pub fn load_root(&mut self, root: u64) {
-        if root != self.loaded_root {
-            self.loaded_root = root;
-            arch::paging::load_root(root);
+    /// Takes a thread's Space away.
+    pub fn leave_space(&mut self, thread: ThreadRef) {
+        thread.cr3.set(self.empty_root);
+        if thread == self.current() {
+            arch::paging::load_root(self.empty_root);
         }
     }
 
     /// The space the processor uses, as CR3 wants it.
     pub fn loaded_root(&self) -> u64 {
-        self.loaded_root
+        self.current().cr3.get()
     }
 }

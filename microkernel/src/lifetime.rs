@@ -215,10 +215,7 @@ fn unhook(kernel: &mut Kernel, slot: SlotRef, cap: Capability) {
         }
         Kind::Space => {
             space::unmap_buffer(kernel, thread);
-            thread.cr3.set(kernel.empty_root);
-            if thread == kernel.current {
-                kernel.load_root(kernel.empty_root);
-            }
+            kernel.leave_space(thread);
         }
         _ => {}
     }
@@ -273,5 +270,5 @@ pub fn unconfigure(kernel: &mut Kernel, thread: ThreadRef) {
         drop_embedded(slot);
     }
     thread.set_table(0, 0);
-    thread.cr3.set(kernel.empty_root);
+    kernel.leave_space(thread);
 }

@@ -5,12 +5,15 @@ use crate::{
     thread::{Thread, ThreadRef},
 };
 
+/// "Nobody is ready": less than every thread's priority, the idle thread's (-1) included.
+const EMPTY: i32 = -2;
+
 /// The ready queues: exactly the threads that are Ready and not running.
 pub struct Ready {
     queues: [Queue<Thread>; 256],
     /// Bit p of word p / 64: queue p is not empty.
     occupied: [u64; 4],
-    /// Highest priority in the queues, -1 if they are empty.
+    /// Highest priority in the queues, [`EMPTY`] if there is none.
     top: i32,
 }
 
@@ -23,11 +26,11 @@ impl Ready {
         Self {
             queues: [const { Queue::new() }; 256],
             occupied: [0; 4],
-            top: -1,
+            top: EMPTY,
         }
     }
 
-    /// Highest priority that is ready, -1 if none is.
+    /// Highest priority that is ready, [`EMPTY`] if none is.
     #[inline]
     pub fn top(&self) -> i32 {
         self.top
@@ -77,7 +80,7 @@ impl Ready {
             self.top = (0..4)
                 .rev()
                 .find(|&word| self.occupied[word] != 0)
-                .map_or(-1, |word| {
+                .map_or(EMPTY, |word| {
                     word as i32 * 64 + 63 - self.occupied[word].leading_zeros() as i32
                 });
         }

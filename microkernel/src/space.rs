@@ -78,7 +78,8 @@ pub fn create(kernel: &mut Kernel, address: u64, bits: u8) -> Result<(), Error> 
 /// The Space goes: frames mapped in it are "already unmapped" from now on.
 pub fn destroy(kernel: &mut Kernel, space: Ref<Space>) {
     if kernel.loaded_root() == space.cr3() {
-        kernel.load_root(kernel.empty_root);
+        // No thread has it any more, so this is the idle thread.
+        kernel.leave_space(kernel.idle);
     }
     // The id is the tag of what the TLB holds.
     paging::flush_space(space.cr3(), kernel.loaded_root());

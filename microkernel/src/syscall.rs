@@ -10,7 +10,7 @@ use crate::{
     object,
     raw::Ref,
     slot::SlotRef,
-    thread::{Owed, Sent, ThreadRef, ThreadState},
+    thread::{Owed, Sent, ThreadRef},
     timer,
     trace::Event,
     transfer, trap,
@@ -19,16 +19,15 @@ use crate::{
 
 /// The running thread executed SYSCALL; its registers are in its frame.
 pub fn handle(kernel: &mut Kernel) {
-    kernel.enter();
-    let thread = kernel.current;
+    let thread = kernel.enter();
     let tag = Tag(thread.frame().rax.get());
     kernel
         .trace
         .record(Event::Call, tag.label(), thread.physical(), tag.0);
     let result = dispatch(kernel, thread, tag);
-    // A thread that destroyed itself is gone: nobody is told.
-    if kernel.current == thread {
-        if thread.state() == ThreadState::Ready {
+    // A thread that destroyed itself is gone: nobody is told. One that blocked is told later.
+    if kernel.current() == thread {
+        if tag.flags().intersects(Flags::CAP | Flags::LEASES) && thread.is_ready() {
             thread.reset_request();
         }
         match result {
@@ -94,7 +93,7 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
             // The reply is done; from here on errors are the receive half's.
             let received = ipc::receive(kernel, thread, endpoint, deadline);
             match client {
-                Some(client) if thread.state() != ThreadState::Ready => kernel.hand_over(client),
+                Some(client) if !thread.is_ready() => kernel.hand_over(client),
                 Some(client) => kernel.make_ready(client),
                 None => {}
             }

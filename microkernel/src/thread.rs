@@ -160,7 +160,7 @@ pub struct Thread {
     pub buffer: Cell<u64>,
 }
 
-/// A stand-in for a thread where the fast path compares priorities: less urgent than every real one.
+/// A stand-in for a thread where the fast path compares priorities: less urgent than every real one, and than none.
 #[repr(transparent)]
 pub struct Nobody(Thread);
 // SAFETY: never written.
@@ -168,8 +168,8 @@ unsafe impl Sync for Nobody {}
 
 /// See [`nobody`].
 #[unsafe(no_mangle)]
-pub static POSTERN_NOBODY: Nobody = Nobody(Thread::new(-2));
-static BUSY: Nobody = Nobody(Thread::new(-2));
+pub static POSTERN_NOBODY: Nobody = Nobody(Thread::new(-3));
+static BUSY: Nobody = Nobody(Thread::new(-3));
 
 /// Stands for "no thread".
 pub const fn nobody() -> ThreadRef {
@@ -262,6 +262,12 @@ impl Thread {
         }
     }
 
+    /// It runs or could run.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.wait.get() == READY
+    }
+
     /// Changes [`Thread::state`].
     #[inline]
     pub fn set_state(&self, state: ThreadState) {
@@ -280,12 +286,19 @@ impl Thread {
     }
 
     /// What it owes. A receiving thread owes nothing, whatever the fast path left behind.
-    #[inline]
     pub fn owed(&self) -> Owed {
-        let caller = self.fast_caller.get();
         if matches!(self.state(), ThreadState::Receiving { .. }) {
             Owed::Nothing
-        } else if caller != nobody() {
+        } else {
+            self.debt()
+        }
+    }
+
+    /// [`Thread::owed`] of a thread that does not receive.
+    #[inline]
+    pub fn debt(&self) -> Owed {
+        let caller = self.fast_caller.get();
+        if caller != nobody() {
             Owed::Caller(caller)
         } else {
             self.owed.get()
@@ -308,14 +321,6 @@ impl Thread {
                 self.owed.set(other);
             }
         }
-    }
-
-    /// [`Thread::owed`], and from now on it owes nothing.
-    #[inline]
-    pub fn take_owed(&self) -> Owed {
-        let owed = self.owed();
-        self.set_owed(Owed::Nothing);
-        owed
     }
 
     /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.
@@ -457,9 +462,9 @@ impl ThreadRef {
 
     /// Copies extra message words (from word 4 on) out of the buffer of `from`.
     pub fn copy_words(self, from: ThreadRef, count: usize) {
-        let bytes = 8 * count.min(abi::Tag::MAX_EXTRA) as u64;
+        let count = count.min(abi::Tag::MAX_EXTRA);
         // SAFETY: both pages are message buffers of live threads, which Rust never borrows.
-        unsafe { arch::cpu::copy(from.block_address(), self.block_address(), bytes) };
+        unsafe { arch::cpu::copy_words(from.block_address(), self.block_address(), count) };
     }
 
     /// Kernel address of the block area of the message buffer (from word 4 on).

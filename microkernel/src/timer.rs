@@ -53,6 +53,15 @@ impl Timer {
         self.deadlines
             .insert(unsafe { UnsafeRef::from_raw(thread.address() as *const Thread) });
         self.first = self.first.min(deadline);
+        self.arm(deadline);
+    }
+
+    /// The hardware fires at `when`, or earlier.
+    fn arm(&mut self, when: u64) {
+        if when < self.armed {
+            self.armed = when;
+            arch::apic::set_timer(when);
+        }
     }
 
     /// It need not give up any more.
@@ -105,19 +114,17 @@ pub fn fired(kernel: &mut Kernel) {
         kernel.timer.slice_end = NEVER;
         kernel.rotate();
     }
+    let wanted = kernel.timer.first.min(kernel.timer.slice_end);
+    kernel.timer.arm(wanted);
 }
 
-/// The last step of every entry: starts a time slice if the running thread has equals, and sets the hardware.
+/// The last step of every entry: starts a time slice if the running thread has equals.
 #[inline]
 pub fn settle(kernel: &mut Kernel) {
-    let contended =
-        kernel.current != kernel.idle && kernel.ready.top() >= kernel.current.priority.get();
+    let contended = kernel.ready.top() >= kernel.current().priority.get();
     if contended && kernel.timer.slice_end == NEVER {
-        kernel.timer.slice_end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
-    }
-    let wanted = kernel.timer.first.min(kernel.timer.slice_end);
-    if wanted < kernel.timer.armed {
-        kernel.timer.armed = wanted;
-        arch::apic::set_timer(wanted);
+        let end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
+        kernel.timer.slice_end = end;
+        kernel.timer.arm(end);
     }
 }

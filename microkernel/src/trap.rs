@@ -1,10 +1,6 @@
 //! Traps: a fault is a message to the thread's fault endpoint, an interrupt one to the endpoint it is bound to.
 
-use abi::{
-    Tag, USER_END,
-    fault::{self, Registers},
-    tag::Flags,
-};
+use abi::{Tag, USER_END, fault, tag::Flags};
 
 use crate::{
     Kernel, arch, ipc,
@@ -22,9 +18,9 @@ pub const SPURIOUS_VECTOR: u8 = 255;
 
 /// The running thread trapped, or an interrupt arrived while it (or nobody) ran.
 pub fn handle(kernel: &mut Kernel, vector: u8) {
-    kernel.enter();
+    let thread = kernel.enter();
     match vector {
-        0..32 => exception(kernel, vector),
+        0..32 => exception(kernel, thread, vector),
         TIMER_VECTOR => {
             arch::apic::end_of_interrupt();
             timer::fired(kernel);
@@ -37,7 +33,7 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
 }
 
 fn interrupt(kernel: &mut Kernel, vector: u8) {
-    let interrupted = kernel.current.physical();
+    let interrupted = kernel.current().physical();
     kernel
         .trace
         .record(Event::Interrupt, 0, vector as u64, interrupted);
@@ -50,8 +46,7 @@ fn interrupt(kernel: &mut Kernel, vector: u8) {
     }
 }
 
-fn exception(kernel: &mut Kernel, vector: u8) {
-    let thread = kernel.current;
+fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
     kernel
         .trace
         .record(Event::Trap, 0, thread.physical(), vector as u64);
@@ -95,17 +90,14 @@ fn stop(thread: ThreadRef) {
 /// Writes the message about a thread's fault.
 pub fn deliver(sender: ThreadRef, server: ThreadRef) {
     let frame = sender.frame();
-    let registers = frame.registers().to_words();
-    for (index, &word) in registers[2..].iter().enumerate() {
-        server.set_word(4 + index, word);
-    }
+    frame.store_registers(server.block_address());
     let low = (fault::EXTRA as u64) << 8 | Flags::FAULT.bits() as u64;
     let cause = frame.vector.get() & 0xff | frame.error.get() << 32;
     let words = [
         cause,
         sender.fault_address.get(),
-        registers[0],
-        registers[1],
+        frame.rip.get(),
+        frame.rsp.get(),
     ];
     server
         .frame()
@@ -130,13 +122,10 @@ pub fn answer(client: ThreadRef, server: ThreadRef, tag: Tag) -> Option<ThreadRe
     }
     if tag.extra() == fault::EXTRA {
         let [_, _, rip, rsp] = server.frame().words();
-        let mut words = [0; Registers::WORDS];
-        (words[0], words[1]) = (rip, rsp);
-        for (index, word) in words[2..].iter_mut().enumerate() {
-            *word = server.word(4 + index);
-        }
         // `check_answer` saw the same RIP.
-        let _ = client.frame().set_registers(&Registers::from_words(words));
+        client
+            .frame()
+            .load_registers(rip, rsp, server.block_address());
     }
     client.set_state(ThreadState::Ready);
     Some(client)

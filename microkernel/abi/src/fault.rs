@@ -1,7 +1,8 @@
 //! Fault messages: what a thread's fault endpoint receives when it traps.
 //!
 //! Word 0 = vector | error code << 32, word 1 = address (CR2, page faults), word 2 = RIP, word 3 = RSP; then
-//! [`EXTRA`] words in the message buffer: RFLAGS, RAX, RCX, RDX, RBX, RBP, RSI, RDI, R8..R15.
+//! [`EXTRA`] words in the message buffer, in the order in which the kernel saves them: R15..R8, RDI, RSI, RBP, RBX, RDX,
+//! RCX, RAX, RFLAGS.
 //! The reply's label is [`RESUME`] or [`STOP`]; with [`EXTRA`] extra words it sets all registers.
 
 /// Words in the message buffer.
@@ -22,22 +23,22 @@ pub const PAGE_FAULT: u64 = 14;
 pub struct Registers {
     pub rip: u64,
     pub rsp: u64,
-    pub rflags: u64,
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rbx: u64,
-    pub rbp: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
     pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rax: u64,
+    pub rflags: u64,
 }
 
 impl Registers {
@@ -48,8 +49,8 @@ impl Registers {
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         let r = self;
         [
-            r.rip, r.rsp, r.rflags, r.rax, r.rcx, r.rdx, r.rbx, r.rbp, r.rsi, r.rdi, r.r8, r.r9,
-            r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+            r.rip, r.rsp, r.r15, r.r14, r.r13, r.r12, r.r11, r.r10, r.r9, r.r8, r.rdi, r.rsi,
+            r.rbp, r.rbx, r.rdx, r.rcx, r.rax, r.rflags,
         ]
     }
 
@@ -58,42 +59,42 @@ impl Registers {
         let [
             rip,
             rsp,
-            rflags,
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
             r15,
+            r14,
+            r13,
+            r12,
+            r11,
+            r10,
+            r9,
+            r8,
+            rdi,
+            rsi,
+            rbp,
+            rbx,
+            rdx,
+            rcx,
+            rax,
+            rflags,
         ] = w;
         Self {
             rip,
             rsp,
-            rflags,
-            rax,
-            rcx,
-            rdx,
-            rbx,
-            rbp,
-            rsi,
-            rdi,
-            r8,
-            r9,
-            r10,
-            r11,
-            r12,
-            r13,
-            r14,
             r15,
+            r14,
+            r13,
+            r12,
+            r11,
+            r10,
+            r9,
+            r8,
+            rdi,
+            rsi,
+            rbp,
+            rbx,
+            rdx,
+            rcx,
+            rax,
+            rflags,
         }
     }
 }

@@ -56,6 +56,24 @@ pub unsafe fn copy(from: u64, to: u64, length: u64) {
     }
 }
 
+/// Copies words.
+///
+/// # Safety
+/// As [`copy`], for `8 * count` bytes.
+#[inline]
+pub unsafe fn copy_words(from: u64, to: u64, count: usize) {
+    // SAFETY: as the caller promises; the direction flag is clear in the kernel.
+    unsafe {
+        asm!(
+            "rep movsq",
+            inout("rcx") count => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// Every load and store before it is done.
 pub fn fence() {
     // SAFETY: MFENCE only orders memory accesses.

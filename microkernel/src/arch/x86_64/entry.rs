@@ -10,9 +10,10 @@ use super::{
     cpu,
     fastpath::saved,
     frame::{self, Frame},
+    gdt::POSTERN_TSS,
     panic,
 };
-use crate::{Kernel, boot, log, syscall, thread::ThreadRef, trap};
+use crate::{Kernel, boot, log, syscall, trap};
 
 /// Bytes of the kernel's stack.
 pub const STACK: usize = 32 << 10;
@@ -57,34 +58,35 @@ postern_slow:
     xor ebp, ebp
     call {on_syscall}
 
-    // RAX = the frame to go on with, 0 = nobody wants to run.
+    // Goes on with the thread that TSS.RSP0 names: its frame ends there.
 postern_resume:
-    test rax, rax
-    jz 3f
-    cmp qword ptr [rax + {vector}], {syscall_vector}
+    mov rax, [rip + {tss} + 4]
+    cmp qword ptr [rax + {e_vector}], {syscall_vector}
     jne 2f
     // Back from a system call: what the ABI returns, and zero in every other register.
-    mov rcx, [rax + {rip}]
-    mov rsp, [rax + {rsp}]
-    mov rbx, [rax + {rbx}]
-    mov rbp, [rax + {rbp}]
-    mov rdi, [rax + {rdi}]
-    mov r8, [rax + {r8}]
-    mov r12, [rax + {r12}]
-    mov r13, [rax + {r13}]
-    mov r14, [rax + {r14}]
-    mov r15, [rax + {r15}]
-    mov rax, [rax + {rax}]
+    mov rcx, [rax + {e_rip}]
+    mov rsp, [rax + {e_rsp}]
+    mov rbx, [rax + {e_rbx}]
+    mov rbp, [rax + {e_rbp}]
+    mov rdi, [rax + {e_rdi}]
+    mov r8, [rax + {e_r8}]
+    mov r12, [rax + {e_r12}]
+    mov r13, [rax + {e_r13}]
+    mov r14, [rax + {e_r14}]
+    mov r15, [rax + {e_r15}]
+    mov rax, [rax + {e_rax}]
     mov r11d, {flags}
     xor edx, edx
     xor esi, esi
     xor r9d, r9d
     xor r10d, r10d
     sysretq
-2:  // Back from a trap: everything as it was.
-    mov qword ptr [rax + {vector}], {syscall_vector}
-    mov rsp, rax
-    pop r15
+2:  cmp qword ptr [rax + {e_vector}], {idle_vector}
+    je 4f
+    // Back from a trap: everything as it was.
+    mov qword ptr [rax + {e_vector}], {syscall_vector}
+    lea rsp, [rax - {frame_size}]
+3:  pop r15
     pop r14
     pop r13
     pop r12
@@ -101,11 +103,11 @@ postern_resume:
     pop rax
     add rsp, 16
     iretq
-3:  // Idle. The interrupt that ends it arrives at `postern_trap` from kernel mode and never comes back here.
+4:  // Idle. The interrupt that ends it arrives at `postern_trap` from kernel mode and never comes back here.
     lea rsp, [rip + {stack} + {stack_size}]
     sti
     hlt
-    jmp 3b
+    jmp 4b
 
     // Traps. The processor pushed SS, RSP, RFLAGS, CS, RIP and perhaps an error code; the stub added 0 for a missing
     // one, and the vector. From user mode RSP is inside the thread's frame, from idle or a kernel bug on the
@@ -133,13 +135,13 @@ postern_interrupt:
 postern_trap:
     SAVE_ALL
     test byte ptr [rsp + {cs}], 3
-    jz 4f
+    jz 5f
     mov rdi, [rsp + {vector}]
     lea rsp, [rip + {stack} + {stack_size}]
     xor ebp, ebp
     call {on_trap}
     jmp postern_resume
-4:  mov rdi, rsp
+5:  mov rdi, rsp
     mov rbp, rsp
     and rsp, -16
     call {on_kernel_trap}
@@ -149,7 +151,10 @@ postern_ist_trap:
     mov rdi, rsp
     and rsp, -16
     call {on_ist_trap}
-    jmp postern_resume
+    test rax, rax
+    jz postern_resume
+    mov rsp, rax
+    jmp 3b
 
     // Where the processor enters: 32 exceptions of 16 bytes, then interrupts of 8. An interrupt's vector is pushed as a
     // signed byte, once more for the error code it does not have.
@@ -205,19 +210,12 @@ postern_stubs:
     e_r13 = const saved(offset_of!(Frame, r13)),
     e_r14 = const saved(offset_of!(Frame, r14)),
     e_r15 = const saved(offset_of!(Frame, r15)),
-    rip = const offset_of!(Frame, rip),
-    rsp = const offset_of!(Frame, rsp),
+    e_vector = const saved(offset_of!(Frame, vector)),
     vector = const offset_of!(Frame, vector),
     cs = const offset_of!(Frame, cs),
-    rax = const offset_of!(Frame, rax),
-    rbx = const offset_of!(Frame, rbx),
-    rbp = const offset_of!(Frame, rbp),
-    rdi = const offset_of!(Frame, rdi),
-    r8 = const offset_of!(Frame, r8),
-    r12 = const offset_of!(Frame, r12),
-    r13 = const offset_of!(Frame, r13),
-    r14 = const offset_of!(Frame, r14),
-    r15 = const offset_of!(Frame, r15),
+    frame_size = const size_of::<Frame>(),
+    idle_vector = const frame::IDLE,
+    tss = sym POSTERN_TSS,
 );
 
 unsafe extern "C" {
@@ -251,30 +249,14 @@ pub fn stack_bounds() -> (u64, u64) {
 }
 
 /// Leaves the kernel for the first time.
-pub fn start(kernel: &mut Kernel) -> ! {
-    let frame = next(kernel);
-    // SAFETY: `postern_resume` takes the frame in RAX and needs nothing else; it does not return.
-    unsafe {
-        core::arch::asm!("jmp {resume}", resume = sym postern_resume, in("rax") frame, options(noreturn));
-    }
-}
-
-fn frame_of(thread: ThreadRef) -> *const Frame {
-    thread.frame()
-}
-
-/// The frame to go on with.
-fn next(kernel: &Kernel) -> *const Frame {
-    if kernel.current == kernel.idle {
-        core::ptr::null()
-    } else {
-        frame_of(kernel.current)
-    }
+pub fn start() -> ! {
+    // SAFETY: `postern_resume` needs nothing but the TSS; it does not return.
+    unsafe { postern_resume() }
 }
 
 /// Runs one entry's work, and measures it if the kernel was built for that.
 #[inline(always)]
-fn section(work: impl FnOnce(&mut Kernel)) -> *const Frame {
+fn section(work: impl FnOnce(&mut Kernel)) {
     let kernel = boot::kernel();
     if cfg!(feature = "longest-section") {
         let start = cpu::now();
@@ -283,38 +265,40 @@ fn section(work: impl FnOnce(&mut Kernel)) -> *const Frame {
     } else {
         work(kernel);
     }
-    next(kernel)
 }
 
-extern "C" fn on_syscall() -> *const Frame {
-    section(syscall::handle)
+extern "C" fn on_syscall() {
+    section(syscall::handle);
 }
 
-extern "C" fn on_trap(vector: u64) -> *const Frame {
-    section(|kernel| trap::handle(kernel, vector as u8))
+extern "C" fn on_trap(vector: u64) {
+    section(|kernel| trap::handle(kernel, vector as u8));
 }
 
 /// A trap from kernel mode: an interrupt while idle, or a bug.
-extern "C" fn on_kernel_trap(frame: &Frame) -> *const Frame {
+extern "C" fn on_kernel_trap(frame: &Frame) {
     let vector = frame.vector.get() as u8;
     if vector < 32 {
         panic::exception(frame);
     }
-    on_trap(vector as u64)
+    on_trap(vector as u64);
 }
 
-/// NMI, #DB, #DF, #MC, from anywhere.
+/// NMI, #DB, #DF, #MC, from anywhere. Returns the frame to go back to, or null: the running thread's.
 extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
     const DEBUG: u64 = 1;
     const NMI: u64 = 2;
     let from_user = frame.cs.get() & 3 != 0;
     match frame.vector.get() {
         DEBUG if from_user => {
-            let thread = boot::kernel().current;
+            let own = boot::kernel().current().frame();
             // Its frame was pushed here instead of there.
-            // SAFETY: both are valid frames; the thread's own is not in use while it runs.
-            unsafe { core::ptr::copy_nonoverlapping(frame, frame_of(thread).cast_mut(), 1) };
-            on_trap(DEBUG)
+            // SAFETY: both are valid frames of Cells; the thread's own is not in use while it runs.
+            unsafe {
+                core::ptr::copy_nonoverlapping(frame, core::ptr::from_ref(own).cast_mut(), 1)
+            };
+            on_trap(DEBUG);
+            core::ptr::null()
         }
         // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
         DEBUG

@@ -138,11 +138,10 @@ mod host {
         Slow(Registers),
     }
 
-    /// What the fast path does with a system call of the running thread. Afterwards, as in the kernel, the processor
-    /// ([`crate::arch::current`]) knows who runs, and `kernel.enter()` finds out.
+    /// What the fast path does with a system call of the running thread.
     pub fn enter(kernel: &mut Kernel, registers: Registers) -> Exit {
         let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        gdt::set_trap_stack(kernel.current.address());
+        gdt::set_trap_stack(kernel.current().address());
         let state = &raw mut STATE;
         // SAFETY: the lock is held, so nobody else uses the statics. The text changes only objects of `kernel`, whose
         // words are Cells, and returns with the host's registers as they were.

@@ -1,13 +1,16 @@
 //! The saved registers of a thread, laid out as the processor and the entry code push them.
 
-use core::cell::Cell;
+use core::{cell::Cell, mem::offset_of};
 
 use abi::{Error, USER_END, fault::Registers};
 
-use super::gdt;
+use super::{cpu, gdt};
 
 /// [`Frame::vector`] of a thread that entered by SYSCALL: only what the ABI preserves is restored.
 pub const SYSCALL: u64 = 0x100;
+
+/// [`Frame::vector`] of the idle thread, which has no registers.
+pub const IDLE: u64 = 0x101;
 
 /// RFLAGS a user program may choose: CF PF AF ZF SF TF DF OF RF AC ID. IF is always set.
 const USER_FLAGS: u64 = 0x0025_0dd5;
@@ -42,6 +45,10 @@ pub struct Frame {
     pub rsp: Cell<u64>,
     pub ss: Cell<u64>,
 }
+
+/// Registers before [`Frame::vector`].
+const GENERAL: usize = offset_of!(Frame, vector) / 8;
+const _: () = assert!(GENERAL + 1 == abi::fault::EXTRA);
 
 impl Frame {
     /// User mode, everything else zero.
@@ -137,6 +144,29 @@ impl Frame {
             registers.r11 = self.r11.get();
         }
         registers
+    }
+
+    /// Writes the registers of a fault message, from R15 to RAX and RFLAGS, to [`abi::fault::EXTRA`] words at `address`. They
+    /// are those of a trap: all of them are live.
+    pub fn store_registers(&self, address: u64) {
+        // SAFETY: the frame begins with these registers; the caller gives a message buffer, which Rust never borrows.
+        unsafe {
+            cpu::copy_words(&raw const self.r15 as u64, address, GENERAL);
+            ((address as *mut u64).add(GENERAL)).write_volatile(self.rflags.get());
+        }
+    }
+
+    /// Sets all registers from the answer to a fault: the reverse. `rip` was checked.
+    pub fn load_registers(&self, rip: u64, rsp: u64, address: u64) {
+        debug_assert!(rip < USER_END && !self.is_syscall());
+        // SAFETY: as in `store_registers`; the frame's fields are Cells.
+        let rflags = unsafe {
+            cpu::copy_words(address, &raw const self.r15 as u64, GENERAL);
+            ((address as *const u64).add(GENERAL)).read_volatile()
+        };
+        self.rip.set(rip);
+        self.rsp.set(rsp);
+        self.rflags.set(rflags & USER_FLAGS | FLAGS);
     }
 
     /// Sets all registers; the thread goes on at RIP with exactly these. RFLAGS is reduced to what a user may choose.

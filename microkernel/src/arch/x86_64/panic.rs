@@ -102,8 +102,8 @@ fn backtrace(rip: u64, mut rbp: u64) {
 
 fn end() -> ! {
     let kernel = boot::kernel();
-    log!("thread {:#x}", kernel.current.physical());
-    registers("its registers", kernel.current.frame());
+    log!("thread {:#x}", kernel.current().physical());
+    registers("its registers", kernel.current().frame());
     log!("last events, oldest first:");
     for record in kernel.trace.last(LAST_EVENTS) {
         log!(
