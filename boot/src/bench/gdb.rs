@@ -133,7 +133,7 @@ fn is_stop(answer: &str) -> bool {
 
 fn unhex(text: &str) -> Result<Vec<u8>> {
     ensure!(
-        text.len() % 2 == 0 && text.is_ascii(),
+        text.len().is_multiple_of(2) && text.is_ascii(),
         "not hexadecimal: {text}"
     );
     (0..text.len())
