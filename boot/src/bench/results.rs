@@ -74,7 +74,7 @@ impl Row {
         let summary = measured.counts.summary().context("it gave no samples")?;
         let strict = clock == Clock::Instructions && !id.device;
         ensure!(
-            !strict || summary.is_plausible(),
+            !strict || measured.counts.is_plausible(),
             "refused: an instruction count cannot spread like this (min {}, median {}, p99 {}, max {})",
             summary.min,
             summary.median,
