@@ -59,8 +59,8 @@ pub fn fan_in(bench: &Bench) -> Result<Samples, Failure> {
     samples
 }
 
-/// Fewest samples. In each time slice of the scheduler, some hundred rounds, two are out of step.
-const LEAST: u64 = 16;
+/// Fewest samples. In each time slice of the scheduler, some hundred rounds, a few are out of step.
+const LEAST: u64 = 48;
 
 /// Rounds before the first sample: the queue has its length.
 const WARM_UP: usize = 4;
