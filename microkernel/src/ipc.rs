@@ -13,16 +13,6 @@ use crate::{
     usermem::{self, Lease},
 };
 
-/// What a system call does with its caller.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Returns at once with these words.
-    Done([u64; 4]),
-    /// The frame holds, or will hold when it is over, what it returns with.
-    Written,
-}
-
 /// The thread calls an endpoint. Its arguments are checked; its leases and transfer are recorded.
 pub fn call(
     kernel: &mut Kernel,
@@ -30,7 +20,7 @@ pub fn call(
     endpoint: Ref<Endpoint>,
     badge: u64,
     deadline: Option<u64>,
-) -> Result<Outcome, Error> {
+) -> Result<(), Error> {
     caller.sent.set(Sent::Call);
     caller.badge.set(badge);
     send(kernel, caller, endpoint, deadline)
@@ -42,7 +32,7 @@ pub fn send(
     sender: ThreadRef,
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
-) -> Result<Outcome, Error> {
+) -> Result<(), Error> {
     match take_receiver(kernel, endpoint) {
         Some(receiver) => {
             // First, so that the debt says that the fast path may not answer it.
@@ -64,7 +54,7 @@ pub fn send(
             }
         }
     }
-    Ok(Outcome::Written)
+    Ok(())
 }
 
 /// The receiver whose turn it is does not wait any more; what it gets follows.
@@ -77,13 +67,14 @@ pub fn take_receiver(kernel: &mut Kernel, endpoint: Ref<Endpoint>) -> Option<Thr
 }
 
 /// Delivers a sender's message to a server, which owes the reply from now on.
+#[inline(always)]
 fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     sender.set_state(ThreadState::AwaitingReply {
         from: Holder::Thread(server),
     });
     kernel
         .trace
-        .record_message(Event::Deliver, 0, sender.physical(), server.physical());
+        .record_message(Event::Deliver, sender.address(), server.address());
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
@@ -130,7 +121,7 @@ pub fn receive(
     server: ThreadRef,
     endpoint: Ref<Endpoint>,
     deadline: Option<u64>,
-) -> Result<Outcome, Error> {
+) -> Result<(), Error> {
     if let Owed::Irq(irq) = server.debt() {
         server.set_owed(Owed::Nothing);
         irq::acknowledge(kernel, irq);
@@ -151,7 +142,7 @@ pub fn receive(
         server.set_state(ThreadState::Receiving { from: endpoint });
         endpoint.add_receiver(server);
     }
-    Ok(Outcome::Written)
+    Ok(())
 }
 
 /// Whom a reply answers: the parked caller in a Reply object, or what the server owes.
@@ -207,12 +198,9 @@ pub fn reply(
         }
         Owed::Caller(client) => client,
     };
-    kernel.trace.record_message(
-        Event::Reply,
-        tag.label(),
-        server.physical(),
-        client.physical(),
-    );
+    kernel
+        .trace
+        .record_message(Event::Reply, server.address(), client.address());
     match via {
         Some(reply) => reply.caller.set(None),
         None => settle(kernel, server),

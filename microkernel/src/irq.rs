@@ -160,7 +160,7 @@ pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
     let badge = irq.endpoint_slot.data();
     kernel
         .trace
-        .record_message(Event::Wake, 0, badge, receiver.physical());
+        .record_message(Event::Wake, badge, receiver.address());
     irq.progress.set(Progress::Delivered);
     irq.owner.set(Some(receiver));
     receiver.set_owed(Owed::Irq(irq));

@@ -9,7 +9,7 @@ use crate::{
     slot::SlotRef,
     space::SpaceIds,
     thread::{ThreadRef, ThreadState},
-    timer::Timer,
+    timer::{self, Timer},
     trace::{Event, Trace},
 };
 
@@ -122,13 +122,24 @@ impl Kernel {
         }
     }
 
-    /// The current thread just blocked and made `next` Ready: switches to it unless somebody more urgent is ready.
+    /// The current thread called and `next`, its server, is Ready: runs it on the caller's account, as the fast path does,
+    /// unless somebody more urgent is ready.
+    #[inline]
     pub fn hand_over(&mut self, next: ThreadRef) {
         if next.priority.get() >= self.ready.top() {
-            self.switch_to(next);
+            self.enter_thread(next);
         } else {
             self.make_ready(next);
         }
+    }
+
+    /// The current thread answered `next` and blocked: runs that, unless somebody more urgent is ready.
+    #[inline]
+    pub fn hand_back(&mut self, next: ThreadRef) {
+        if next != self.payer {
+            self.charge(next);
+        }
+        self.hand_over(next);
     }
 
     /// An interrupt made `next` Ready: switches to it if it is the most urgent.
@@ -144,20 +155,27 @@ impl Kernel {
         self.switch_to(next);
     }
 
-    /// Picks who runs next. Every entry ends here.
-    #[inline]
+    /// The last step of every entry: picks who runs next, and for how long. Usually it is whoever runs.
+    #[inline(always)]
+    pub fn leave(&mut self) {
+        let current = self.current();
+        if !current.is_ready() || current.priority.get() <= self.ready.top() {
+            self.reschedule();
+        }
+    }
+
+    /// Lets the most urgent thread run; if it has equals, for a time slice.
     pub fn reschedule(&mut self) {
         let current = self.current();
         if !current.is_ready() || current.priority.get() < self.ready.top() {
             self.choose(current);
         }
+        timer::settle(self);
     }
 
     fn choose(&mut self, current: ThreadRef) {
-        if current.is_ready() {
-            if current != self.idle {
-                self.ready.push_front(current);
-            }
+        if current.is_ready() && current != self.idle {
+            self.ready.push_front(current);
         }
         let next = self.ready.pop().unwrap_or(self.idle);
         self.switch_to(next);
@@ -174,11 +192,17 @@ impl Kernel {
         }
     }
 
+    /// Runs another thread, on its own account.
     fn switch_to(&mut self, next: ThreadRef) {
-        let current = self.current();
         self.charge(next);
         self.trace
-            .record_message(Event::Switch, 0, next.physical(), next.frame().rip.get());
+            .record(Event::Switch, next.address(), next.frame().rip.get());
+        self.enter_thread(next);
+    }
+
+    #[inline]
+    fn enter_thread(&mut self, next: ThreadRef) {
+        let current = self.current();
         arch::set_current(next);
         if next == self.idle {
             // It does with whatever space is there.

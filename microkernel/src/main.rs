@@ -51,7 +51,7 @@ mod bare {
         kernel.begin(root, tsc_hz);
         boot::greet(kernel, &info);
         match boot::start_root(kernel, &info) {
-            Ok(()) => entry::start(),
+            Ok(()) => entry::resume(),
             Err(reason) => refuse(format_args!("{reason}")),
         }
     }

@@ -5,39 +5,42 @@ use abi::{Error, Kind, Op, Tag, buffer, object::endpoint, tag::Flags};
 use crate::{
     Kernel,
     endpoint::{Endpoint, Reply},
-    invoke,
-    ipc::{self, Outcome, Payload},
+    invoke::{self, Results},
+    ipc::{self, Payload},
     object,
     raw::Ref,
     slot::SlotRef,
     thread::{Owed, Sent, ThreadRef},
-    timer,
     trace::Event,
     transfer, trap,
     usermem::Lease,
 };
 
 /// The running thread executed SYSCALL; its registers are in its frame.
+#[inline(always)]
 pub fn handle(kernel: &mut Kernel) {
     let thread = kernel.enter();
     let tag = Tag(thread.frame().rax.get());
     kernel
         .trace
-        .record(Event::Call, tag.label(), thread.physical(), tag.0);
-    let result = dispatch(kernel, thread, tag);
+        .record_message(Event::Call, thread.address(), tag.0);
+    let result = if tag.is_plain_call() {
+        call(kernel, thread, tag, None)
+    } else {
+        dispatch(kernel, thread, tag)
+    };
     // A thread that destroyed itself is gone: nobody is told. One that blocked is told later.
     if kernel.current() == thread {
         if tag.flags().intersects(Flags::CAP | Flags::LEASES) && thread.is_ready() {
             thread.reset_request();
         }
         match result {
-            Ok(Outcome::Done(words)) => thread.frame().set_message(0, 0, 0, words),
-            Ok(Outcome::Written) => {}
+            Ok(Results::InFrame) => {}
+            Ok(Results::Zero) => thread.frame().set_status(0),
             Err(error) => thread.frame().set_status(error as u64),
         }
     }
-    kernel.reschedule();
-    timer::settle(kernel);
+    kernel.leave();
 }
 
 /// Flags an operation knows; anything else is `InvalidTag`.
@@ -54,7 +57,8 @@ const fn known(op: Op) -> Flags {
     }
 }
 
-fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome, Error> {
+#[inline(always)]
+fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Results, Error> {
     let op = tag.op().ok_or(Error::InvalidTag)?;
     let flags = tag.flags();
     if !known(op).contains(flags) || tag.extra() > Tag::MAX_EXTRA {
@@ -66,7 +70,7 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
     }
     let deadline = flags.contains(Flags::TIMED).then(|| frame.r10.get());
     match op {
-        Op::Call => call(kernel, thread, tag, deadline),
+        Op::Call => unusual_call(kernel, thread, tag, deadline),
         Op::Recv => {
             let endpoint = receive_from(thread)?;
             if flags.contains(Flags::VIA) {
@@ -74,14 +78,15 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
                 ipc::defer(kernel, thread, reply)?;
             }
             ipc::check_receive(thread)?;
-            ipc::receive(kernel, thread, endpoint, deadline)
+            ipc::receive(kernel, thread, endpoint, deadline)?;
+            Ok(Results::InFrame)
         }
         Op::Reply => {
             let via = decode_reply(thread, tag)?;
             if let Some(client) = ipc::reply(kernel, thread, tag, via) {
                 kernel.make_ready(client);
             }
-            Ok(Outcome::Done([0; 4]))
+            Ok(Results::Zero)
         }
         Op::ReplyRecv => {
             let endpoint = receive_from(thread)?;
@@ -93,30 +98,43 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Outcome,
             // The reply is done; from here on errors are the receive half's.
             let received = ipc::receive(kernel, thread, endpoint, deadline);
             match client {
-                Some(client) if !thread.is_ready() => kernel.hand_over(client),
+                Some(client) if !thread.is_ready() => kernel.hand_back(client),
                 Some(client) => kernel.make_ready(client),
                 None => {}
             }
-            received
+            received?;
+            Ok(Results::InFrame)
         }
         Op::Yield => {
             frame.set_status(0);
             kernel.rotate();
-            Ok(Outcome::Written)
+            Ok(Results::InFrame)
         }
-        Op::Nop => Ok(Outcome::Done([0; 4])),
+        Op::Nop => Ok(Results::Zero),
     }
 }
 
+/// A call with a deadline, extra words, leases or a capability.
+#[inline(never)]
+fn unusual_call(
+    kernel: &mut Kernel,
+    thread: ThreadRef,
+    tag: Tag,
+    deadline: Option<u64>,
+) -> Result<Results, Error> {
+    call(kernel, thread, tag, deadline)
+}
+
+#[inline(always)]
 fn call(
     kernel: &mut Kernel,
     thread: ThreadRef,
     tag: Tag,
     deadline: Option<u64>,
-) -> Result<Outcome, Error> {
+) -> Result<Results, Error> {
     let index = thread.frame().rdi.get();
     if index == 0 {
-        return invoke::caller(kernel, thread, tag.label());
+        return invoke::caller(thread, tag.label());
     }
     let slot = thread.slot(index)?;
     if slot.kind() != Kind::Endpoint {
@@ -125,7 +143,8 @@ fn call(
     let endpoint: Ref<Endpoint> = object::named(slot, endpoint::CALL)?;
     check_transfer(thread, Some(slot))?;
     record_leases(thread, tag);
-    ipc::call(kernel, thread, endpoint, slot.data(), deadline)
+    ipc::call(kernel, thread, endpoint, slot.data(), deadline)?;
+    Ok(Results::InFrame)
 }
 
 /// The endpoint named by RDI, to receive from.
@@ -139,7 +158,20 @@ fn reply_object(thread: ThreadRef) -> Result<Ref<Reply>, Error> {
 }
 
 /// Checks everything about a reply and copies its payload: after this it cannot fail.
+#[inline(always)]
 fn decode_reply(thread: ThreadRef, tag: Tag) -> Result<Option<Ref<Reply>>, Error> {
+    let usual = match thread.debt() {
+        Owed::Caller(client) => client.sent.get() == Sent::Call,
+        _ => true,
+    };
+    if usual && tag.flags().is_empty() {
+        Ok(None)
+    } else {
+        decode_unusual_reply(thread, tag)
+    }
+}
+
+fn decode_unusual_reply(thread: ThreadRef, tag: Tag) -> Result<Option<Ref<Reply>>, Error> {
     let flags = tag.flags();
     let via = if flags.contains(Flags::VIA) {
         Some(reply_object(thread)?)

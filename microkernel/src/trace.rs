@@ -30,24 +30,21 @@ impl Trace {
     }
 
     /// Adds an event.
-    #[inline]
-    pub fn record(&mut self, event: Event, label: u32, first: u64, second: u64) {
-        let time = if self.on { arch::cpu::now() } else { 0 };
-        self.ring[self.written as usize % SIZE] = Record {
-            event,
-            label,
-            time,
-            first,
-            second,
-        };
+    #[inline(always)]
+    pub fn record(&mut self, event: Event, first: u64, second: u64) {
+        let record = &mut self.ring[self.written as usize % SIZE];
+        (record.event, record.first, record.second) = (event, first, second);
+        if self.on {
+            record.time = arch::cpu::now();
+        }
         self.written += 1;
     }
 
     /// Adds an event that only a trace is interested in.
-    #[inline]
-    pub fn record_message(&mut self, event: Event, label: u32, first: u64, second: u64) {
+    #[inline(always)]
+    pub fn record_message(&mut self, event: Event, first: u64, second: u64) {
         if self.on {
-            self.record(event, label, first, second);
+            self.record(event, first, second);
         }
     }
 

@@ -17,6 +17,7 @@ pub const TIMER_VECTOR: u8 = 240;
 pub const SPURIOUS_VECTOR: u8 = 255;
 
 /// The running thread trapped, or an interrupt arrived while it (or nobody) ran.
+#[inline(always)]
 pub fn handle(kernel: &mut Kernel, vector: u8) {
     let thread = kernel.enter();
     match vector {
@@ -28,15 +29,14 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
         SPURIOUS_VECTOR => {}
         _ => interrupt(kernel, vector),
     }
-    kernel.reschedule();
-    timer::settle(kernel);
+    kernel.leave();
 }
 
 fn interrupt(kernel: &mut Kernel, vector: u8) {
-    let interrupted = kernel.current().physical();
+    let interrupted = kernel.current().address();
     kernel
         .trace
-        .record(Event::Interrupt, 0, vector as u64, interrupted);
+        .record(Event::Interrupt, vector as u64, interrupted);
     arch::apic::end_of_interrupt();
     debug_assert!(vector >= FIRST_VECTOR);
     if let Some(irq) = kernel.vectors.get(vector)
@@ -49,7 +49,7 @@ fn interrupt(kernel: &mut Kernel, vector: u8) {
 fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
     kernel
         .trace
-        .record(Event::Trap, 0, thread.physical(), vector as u64);
+        .record(Event::Trap, thread.address(), vector as u64);
     thread
         .fault_address
         .set(if vector as u64 == fault::PAGE_FAULT {
@@ -71,7 +71,7 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
             stop(thread);
             log!(
                 "thread {:#x} stopped: exception {vector}, error {:#x}, address {:#x}, rip {:#x}, and no fault endpoint",
-                thread.physical(),
+                thread.address(),
                 thread.frame().error.get(),
                 thread.fault_address.get(),
                 thread.frame().rip.get()

@@ -72,6 +72,11 @@ impl Tag {
         Flags::from_bits_retain(self.0 as u32 & 0xffff_80f0)
     }
 
+    /// Going in: a call with a label and four words, and nothing else.
+    pub const fn is_plain_call(self) -> bool {
+        self.0 as u32 == Op::Call as u32
+    }
+
     /// Words beyond the first four.
     pub const fn extra(self) -> usize {
         (self.0 >> 8 & 0x7f) as usize

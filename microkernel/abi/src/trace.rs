@@ -8,17 +8,18 @@
 pub enum Event {
     /// Nothing yet.
     None = 0,
-    /// A system call: thread, tag.
+    /// A system call (only while tracing is on): thread, tag.
     Call = 1,
     /// An exception: thread, vector.
     Trap = 2,
-    /// Another thread runs: thread, its RIP.
+    /// The scheduler chose another thread: thread, its RIP.
     Switch = 3,
     /// A hardware interrupt: vector, the thread that was interrupted.
     Interrupt = 4,
-    /// A call or fault reached a server (only while tracing is on): caller, server.
+    /// A call or fault reached a server (only while tracing is on): caller, server. The tag is that of the caller's last
+    /// `Call`.
     Deliver = 5,
-    /// A reply reached its caller (only while tracing is on): server, caller.
+    /// A reply reached its caller (only while tracing is on): server, caller. The tag is that of the server's last `Call`.
     Reply = 6,
     /// An interrupt reached a server (only while tracing is on): badge, server.
     Wake = 7,
@@ -46,9 +47,7 @@ impl Event {
 pub struct Record {
     /// What happened.
     pub event: Event,
-    /// Label of the message, for `Call`, `Deliver` and `Reply`.
-    pub label: u32,
-    /// When: TSC; 0 if tracing was off.
+    /// When: TSC; meaningless for what happened before tracing was switched on.
     pub time: u64,
     /// Depends on the event.
     pub first: u64,
@@ -60,7 +59,6 @@ impl Record {
     /// Nothing.
     pub const NONE: Self = Self {
         event: Event::None,
-        label: 0,
         time: 0,
         first: 0,
         second: 0,
@@ -70,19 +68,13 @@ impl Record {
 
     /// As words of the message buffer.
     pub const fn to_words(self) -> [u64; Self::WORDS] {
-        [
-            (self.label as u64) << 32 | self.event as u64,
-            self.time,
-            self.first,
-            self.second,
-        ]
+        [self.event as u64, self.time, self.first, self.second]
     }
 
     /// From words of the message buffer; `None` if the event is unknown.
     pub fn from_words([what, time, first, second]: [u64; Self::WORDS]) -> Option<Self> {
         Some(Self {
             event: Event::from_number(what as u8)?,
-            label: (what >> 32) as u32,
             time,
             first,
             second,

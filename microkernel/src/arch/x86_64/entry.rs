@@ -13,7 +13,7 @@ use super::{
     gdt::POSTERN_TSS,
     panic,
 };
-use crate::{Kernel, boot, log, syscall, trap};
+use crate::{boot, log, syscall, trap};
 
 /// Bytes of the kernel's stack.
 pub const STACK: usize = 32 << 10;
@@ -140,19 +140,15 @@ postern_trap:
     lea rsp, [rip + {stack} + {stack_size}]
     xor ebp, ebp
     call {on_trap}
-    jmp postern_resume
 5:  mov rdi, rsp
     mov rbp, rsp
     and rsp, -16
     call {on_kernel_trap}
-    jmp postern_resume
 postern_ist_trap:
     SAVE_ALL
     mov rdi, rsp
     and rsp, -16
     call {on_ist_trap}
-    test rax, rax
-    jz postern_resume
     mov rsp, rax
     jmp 3b
 
@@ -248,43 +244,54 @@ pub fn stack_bounds() -> (u64, u64) {
     (start, start + STACK as u64)
 }
 
-/// Leaves the kernel for the first time.
-pub fn start() -> ! {
+/// Leaves the kernel, to the thread that the processor's TSS names.
+#[inline(always)]
+pub fn resume() -> ! {
     // SAFETY: `postern_resume` needs nothing but the TSS; it does not return.
     unsafe { postern_resume() }
 }
 
-/// Runs one entry's work, and measures it if the kernel was built for that.
+// The entries do not return: there is nothing on the stack to go back to, so nothing need be kept on it either.
+
+extern "C" fn on_syscall() -> ! {
+    let start = section_start();
+    syscall::handle(boot::kernel());
+    section_end(start);
+    resume()
+}
+
+extern "C" fn on_trap(vector: u64) -> ! {
+    let start = section_start();
+    trap::handle(boot::kernel(), vector as u8);
+    section_end(start);
+    resume()
+}
+
+/// When an entry began, if the kernel was built to measure the longest section.
 #[inline(always)]
-fn section(work: impl FnOnce(&mut Kernel)) {
-    let kernel = boot::kernel();
-    if cfg!(feature = "longest-section") {
-        let start = cpu::now();
-        work(kernel);
+fn section_start() -> Option<u64> {
+    cfg!(feature = "longest-section").then(cpu::now)
+}
+
+/// The entry that began then ends.
+#[inline(always)]
+fn section_end(start: Option<u64>) {
+    if let Some(start) = start {
+        let kernel = boot::kernel();
         kernel.longest_section = kernel.longest_section.max(cpu::now() - start);
-    } else {
-        work(kernel);
     }
 }
 
-extern "C" fn on_syscall() {
-    section(syscall::handle);
-}
-
-extern "C" fn on_trap(vector: u64) {
-    section(|kernel| trap::handle(kernel, vector as u8));
-}
-
 /// A trap from kernel mode: an interrupt while idle, or a bug.
-extern "C" fn on_kernel_trap(frame: &Frame) {
+extern "C" fn on_kernel_trap(frame: &Frame) -> ! {
     let vector = frame.vector.get() as u8;
     if vector < 32 {
         panic::exception(frame);
     }
-    on_trap(vector as u64);
+    on_trap(vector as u64)
 }
 
-/// NMI, #DB, #DF, #MC, from anywhere. Returns the frame to go back to, or null: the running thread's.
+/// NMI, #DB, #DF, #MC, from anywhere. Returns the frame to go back to.
 extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
     const DEBUG: u64 = 1;
     const NMI: u64 = 2;
@@ -297,8 +304,7 @@ extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
             unsafe {
                 core::ptr::copy_nonoverlapping(frame, core::ptr::from_ref(own).cast_mut(), 1)
             };
-            on_trap(DEBUG);
-            core::ptr::null()
+            on_trap(DEBUG)
         }
         // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
         DEBUG

@@ -93,17 +93,22 @@ impl Frame {
         ]
     }
 
+    /// Changes words 0-3.
+    #[inline]
+    pub fn set_words(&self, [w0, w1, w2, w3]: [u64; 4]) {
+        self.r12.set(w0);
+        self.r13.set(w1);
+        self.r14.set(w2);
+        self.r15.set(w3);
+    }
+
     /// What a blocked system call returns with: tag, badge, lease 0, words. The rest is zero.
     #[inline]
     pub fn set_message(&self, tag: u64, badge: u64, lease: u64, words: [u64; 4]) {
         self.rax.set(tag);
         self.rdi.set(badge);
         self.r8.set(lease);
-        let [w0, w1, w2, w3] = words;
-        self.r12.set(w0);
-        self.r13.set(w1);
-        self.r14.set(w2);
-        self.r15.set(w3);
+        self.set_words(words);
     }
 
     /// What an operation that ended without a message returns with.

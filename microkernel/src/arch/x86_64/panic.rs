@@ -102,7 +102,7 @@ fn backtrace(rip: u64, mut rbp: u64) {
 
 fn end() -> ! {
     let kernel = boot::kernel();
-    log!("thread {:#x}", kernel.current().physical());
+    log!("thread {:#x}", kernel.current().address());
     registers("its registers", kernel.current().frame());
     log!("last events, oldest first:");
     for record in kernel.trace.last(LAST_EVENTS) {
