@@ -10,7 +10,7 @@ use crate::status::Status;
 use crate::system::System;
 use crate::{install, toolchain};
 
-/// Lints the loader, the kernel, and the programs of the default system, each as it is built.
+/// Lints the loader, the kernel and what boots in its place, and the programs, each as it is built.
 ///
 /// # Errors
 /// The linter's complaints.
@@ -20,10 +20,12 @@ pub fn lint() -> Result<Status> {
         install::packages("a linter for bare metal", &[toolchain::LINT_PACKAGE])?;
     }
     let mut programs = System::load("default")?.packages();
+    programs.extend(System::load("bench")?.packages());
     programs.push(bootinfo::archive::ROOT.into());
     for packages in [
         vec!["loader".to_string()],
         vec!["microkernel".to_string()],
+        vec![System::load("limits")?.manifest.kernel],
         programs,
     ] {
         let mut command = toolchain.cargo("clippy");

@@ -4,7 +4,7 @@ use crate::Failure;
 use alloc::vec::Vec;
 use libsys::time::Instant;
 
-/// Rounds before the first sample: tables, caches and the emulator's translations are warm.
+/// Most rounds before the first sample (never more than samples): tables, caches and the emulator's translations are warm.
 const WARM_UP: usize = 64;
 
 /// Samples of one id.
@@ -75,7 +75,7 @@ pub fn loops(
     batch: u64,
     mut operation: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Samples, Failure> {
-    for _ in 0..WARM_UP {
+    for _ in 0..WARM_UP.min(count) {
         operation()?;
     }
     let mut meter = Meter::new(count, batch);

@@ -38,10 +38,10 @@ fn plain(answer: Output) -> Result<(), Failure> {
     }
 }
 
-/// Round trips without words.
-#[inline(always)]
-fn empty(bench: &Bench, server: Slot) -> Result<Samples, Failure> {
-    clock::loops(bench.samples, BATCH, || {
+/// Round trips without words. Never inlined, so that what is traced is what is measured.
+#[inline(never)]
+pub fn empty(samples: usize, server: Slot) -> Result<Samples, Failure> {
+    clock::loops(samples, BATCH, || {
         plain(syscall::call(server, ROUND, [0; 4]))
     })
 }
@@ -49,7 +49,7 @@ fn empty(bench: &Bench, server: Slot) -> Result<Samples, Failure> {
 /// `ipc.roundtrip.cross.0`.
 pub fn cross(bench: &Bench) -> Result<Samples, Failure> {
     enter(bench.partner, Mode::Zeros)?;
-    empty(bench, bench.partner)
+    empty(bench.samples, bench.partner)
 }
 
 /// `ipc.roundtrip.same.0`: the server is a thread of this program.
@@ -64,7 +64,7 @@ pub fn same(bench: &Bench) -> Result<Samples, Failure> {
         .worker
         .start(server, 0, PRIORITY, Slot(0))
         .map_err(kernel)?;
-    let samples = empty(bench, ENDPOINT);
+    let samples = empty(bench.samples, ENDPOINT);
     bench.worker.stop().map_err(kernel)?;
     samples
 }
@@ -169,5 +169,5 @@ pub fn grant(bench: &Bench) -> Result<(Slot, Slot), Failure> {
 /// `ipc.deferred`: the server parks the call, looks for others, and answers from the Reply object.
 pub fn deferred(bench: &Bench) -> Result<Samples, Failure> {
     enter(bench.partner, Mode::Park)?;
-    empty(bench, bench.partner)
+    empty(bench.samples, bench.partner)
 }

@@ -2,7 +2,7 @@
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
 //! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`].
+//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`traced`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -13,6 +13,7 @@ mod objects;
 mod partner;
 mod report;
 mod team;
+mod traced;
 mod traps;
 
 use alloc::format;
@@ -30,6 +31,9 @@ libsys::entry!(start);
 
 /// The priority of both programs in `boot/systems/bench.toml`.
 pub const PRIORITY: u8 = 100;
+
+/// Asks for [`traced`] in an id's place.
+const TRACED: &str = "traced";
 
 /// What every measurement may use.
 pub struct Bench {
@@ -74,6 +78,9 @@ fn start() -> Result<(), &'static str> {
         ports: report.ports(),
     };
     for id in words {
+        if id == TRACED {
+            traced::run(&bench, &report).map_err(|_| "it cannot be traced")?;
+        }
         match measure(&bench, id) {
             Ok(samples) => report.result(id, &samples),
             Err(failure) => report.failed(id, &failure),

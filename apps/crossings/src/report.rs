@@ -58,6 +58,11 @@ impl<'a> Report<'a> {
         self.line(&format!("failed {id} {failure}"));
     }
 
+    /// What is to be traced begins.
+    pub fn ready(&self) {
+        self.line("ready");
+    }
+
     /// Nothing follows.
     pub fn end(&self) {
         self.line("end");

@@ -46,7 +46,8 @@ pub fn fan_in(bench: &Bench) -> Result<Samples, Failure> {
             .start(client, partner, PRIORITY, Slot(0))
             .map_err(kernel)?;
     }
-    let argument = partner | (bench.samples as u64 / 16) << 32;
+    let rounds = (bench.samples as u64 / 16).max(LEAST);
+    let argument = partner | rounds << 32;
     bench
         .worker
         .start(measuring_client, argument, PRIORITY, Slot(0))
@@ -57,6 +58,9 @@ pub fn fan_in(bench: &Bench) -> Result<Samples, Failure> {
     }
     samples
 }
+
+/// Fewest samples. In each time slice of the scheduler, some hundred rounds, a few are out of step.
+const LEAST: u64 = 48;
 
 /// Rounds before the first sample: the queue has its length.
 const WARM_UP: usize = 4;

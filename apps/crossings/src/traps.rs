@@ -41,12 +41,13 @@ pub fn fault(bench: &Bench) -> Result<Samples, Failure> {
     samples
 }
 
-/// Interrupt enable register of the 16550, and its bit "room for output", which fires at once while there is room.
-const ENABLE: u16 = 1;
-const ROOM: u32 = 2;
+/// Interrupt enable register of the 16550.
+pub const ENABLE: u16 = 1;
+/// Its bit "room for output", which fires at once while there is room.
+pub const ROOM: u32 = 2;
 
 /// The serial port's interrupt.
-fn serial_irq() -> Result<Irq, Failure> {
+pub fn serial_irq() -> Result<Irq, Failure> {
     rt::info()
         .devices
         .iter()

@@ -59,6 +59,15 @@ impl Clock {
 }
 
 impl Arguments {
+    /// As if typed behind `cargo bench --`.
+    ///
+    /// # Errors
+    /// What a person would be told.
+    pub fn typed(words: &[&str]) -> Result<Arguments> {
+        let words = ["suite", "--bench"].iter().chain(words);
+        Ok(Arguments::try_parse_from(words)?)
+    }
+
     /// The ids that are wanted.
     ///
     /// # Errors
@@ -121,8 +130,7 @@ mod tests {
     #[test]
     fn ids_are_chosen_by_regular_expression() {
         let names = |words: &[&str]| -> Result<Vec<&str>> {
-            let words = ["suite"].iter().chain(words);
-            let ids = Arguments::try_parse_from(words)?.ids()?;
+            let ids = Arguments::typed(words)?.ids()?;
             Ok(ids.iter().map(|id| id.name).collect())
         };
         assert_eq!(
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_relative_folder_is_the_persons() {
-        let arguments = Arguments::parse_from(["suite", "--out", "there"]);
+        let arguments = Arguments::typed(&["--out", "there"]).expect("it is well formed");
         let here = std::env::var_os("PWD")
             .map(PathBuf::from)
             .unwrap_or_default();

@@ -9,6 +9,8 @@ pub enum Said {
     Result(Measured),
     /// An id could not be measured, and why.
     Failed(String, String),
+    /// What is to be traced begins.
+    Ready,
     /// Nothing follows.
     End,
 }
@@ -61,6 +63,7 @@ impl Lines {
 fn parse(line: &str) -> Option<Said> {
     let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
     match kind {
+        "ready" => Some(Said::Ready),
         "end" => Some(Said::End),
         "failed" => {
             let (id, reason) = rest.split_once(' ')?;

@@ -9,6 +9,8 @@ pub enum Source {
     Limits,
     /// The boot of the default system.
     Boot,
+    /// `apps/crossings`, single-stepped.
+    Trace,
     /// The kernel's ELF file.
     File,
 }
@@ -16,7 +18,7 @@ pub enum Source {
 impl Source {
     /// Whether it can be measured in time.
     pub fn has_time(self) -> bool {
-        self != Source::File
+        !matches!(self, Source::File | Source::Trace)
     }
 }
 
@@ -45,6 +47,13 @@ const fn id(name: &'static str, source: Source, about: &'static str) -> Id {
     }
 }
 
+const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> Id {
+    Id {
+        unit,
+        ..id(name, Source::Trace, about)
+    }
+}
+
 use Source::{Boot, Crossings, File, Limits};
 
 /// All of it, in the order of the table.
@@ -64,6 +73,15 @@ pub const ALL: &[Id] = &[
     id("ipc.deferred", Crossings, "call; the server parks it and looks for others; it answers from the Reply object"),
     id("ipc.fanin.64", Crossings, "64 clients queued at one server, for one request"),
     id("fault.roundtrip", Crossings, "UD2 in one space, handled in another, resumed"),
+    traced("ipc.oneway.call.instructions", "instructions", "of it, the kernel's part from the client to the server, from a trace"),
+    traced("ipc.oneway.call.memory", "accesses", "loads and stores in that part"),
+    traced("ipc.oneway.call.expensive", "instructions", "expensive ones in that part"),
+    traced("ipc.oneway.reply_recv.instructions", "instructions", "the kernel's part from the server to the client"),
+    traced("ipc.oneway.reply_recv.memory", "accesses", "loads and stores in that part"),
+    traced("ipc.oneway.reply_recv.expensive", "instructions", "expensive ones in that part"),
+    traced("ipc.loop.client", "instructions", "the client's loop"),
+    traced("ipc.loop.server", "instructions", "the server's loop"),
+    traced("irq.to_server", "instructions", "first of an interrupt's vector to the first of the server in another space"),
     id("irq.acknowledge", Crossings, "ACK of a delivered interrupt of the serial port"),
     id("cap.mint_delete", Crossings, "a badged copy of a capability, and its end"),
     id("cap.revoke.100", Crossings, "one REVOKE of 100 copies"),

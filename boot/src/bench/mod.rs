@@ -1,15 +1,20 @@
 //! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
 //!
 //! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
-//! a bench system says), [`stats`], [`results`] (the file), [`table`]. The method is in `docs/benchmarks.md`.
+//! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
+pub mod gdb;
 pub mod guest;
 pub mod ids;
+pub mod limits;
+pub mod peers;
 pub mod results;
 pub mod stats;
 pub mod suite;
 pub mod table;
+pub mod trace;
+pub mod traced;
 
 use std::process::ExitCode;
 

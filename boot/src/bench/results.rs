@@ -26,7 +26,7 @@ pub struct Results {
 }
 
 /// What a run was measured on. Figures of the instruction clock are the same wherever emulator and compiler are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Name of the emulator.
     pub emulator: String,
@@ -60,6 +60,9 @@ pub struct Row {
     pub overhead: u64,
     /// Operations in each sample.
     pub batch: u64,
+    /// What a person should know beside the figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Row {
@@ -71,7 +74,7 @@ impl Row {
         let summary = measured.counts.summary().context("it gave no samples")?;
         let strict = clock == Clock::Instructions && !id.device;
         ensure!(
-            !strict || summary.is_plausible(),
+            !strict || measured.counts.is_plausible(),
             "refused: an instruction count cannot spread like this (min {}, median {}, p99 {}, max {})",
             summary.min,
             summary.median,
@@ -85,6 +88,7 @@ impl Row {
             summary,
             overhead: measured.overhead,
             batch: measured.batch,
+            note: None,
         })
     }
 }

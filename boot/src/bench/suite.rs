@@ -11,9 +11,11 @@ use object::{Object, ObjectSection};
 use super::cli::{Arguments, Clock};
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
+use super::peers;
 use super::results::{Machine, Results, Row};
 use super::stats::Counts;
 use super::table::Table;
+use super::traced::traced;
 use crate::accelerator::Accelerator;
 use crate::progress::note;
 use crate::qemu::{self, Options};
@@ -79,12 +81,13 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         options,
         folder: arguments.folder(),
         results,
-        table: Table::new(ids.len()),
+        table: Table::new(ids.len(), arguments.clock, peers::known()?),
         failures: 0,
     };
     for source in [
         Source::Limits,
         Source::Crossings,
+        Source::Trace,
         Source::Boot,
         Source::File,
     ] {
@@ -95,7 +98,7 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
             .collect();
         if !ids.is_empty() {
             let measured = suite.measure(source, &ids);
-            measured.inspect_err(|_| suite.table.end())?;
+            measured.inspect_err(|_| suite.table.clear())?;
         }
     }
     suite.table.end();
@@ -112,6 +115,7 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings(ids),
             Source::Limits => self.limits(ids),
+            Source::Trace => self.trace(ids),
             Source::Boot => self.boots(ids),
             Source::File => self.file(ids),
         }
@@ -156,6 +160,7 @@ impl Suite {
             for said in lines.feed(bytes) {
                 match said {
                     Ok(Said::End) => ended = true,
+                    Ok(Said::Ready) => {}
                     Ok(Said::Result(measured)) => {
                         if let Some(id) = take(&mut left, &measured.id) {
                             self.row(id, &measured).map_err(std::io::Error::other)?;
@@ -177,7 +182,7 @@ impl Suite {
             Ok(())
         })?;
         if outcome.status != Status::Success || !ended || !left.is_empty() {
-            self.table.end();
+            self.table.clear();
             let why = outcome
                 .explanation
                 .unwrap_or_else(|| "it ended early".into());
@@ -186,6 +191,17 @@ impl Suite {
                 "the bench system did not measure {}: {why}; results so far are kept",
                 left.first().map_or("all", |id| id.name)
             );
+        }
+        Ok(())
+    }
+
+    /// Single-steps a round trip and an interrupt.
+    fn trace(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.table.doing("tracing");
+        let traced = traced(&self.options)?;
+        for id in ids {
+            let (value, note) = traced.figure(id.name).context("no such figure")?;
+            self.noted(id, &counted(id, Counts::one(value)), note)?;
         }
         Ok(())
     }
@@ -202,7 +218,7 @@ impl Suite {
             let (outcome, symbols) = run::execute(&options, &system, |_| Ok(()), &mut |_| Ok(()))?;
             let ticks = outcome.output.trim().parse();
             let Ok(ticks) = ticks else {
-                self.table.end();
+                self.table.clear();
                 eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
                 bail!("the default system did not boot; results so far are kept");
             };
@@ -233,8 +249,14 @@ impl Suite {
 
     /// Keeps a result, or refuses it.
     fn row(&mut self, id: &'static Id, measured: &Measured) -> Result<()> {
+        self.noted(id, measured, None)
+    }
+
+    /// [`Suite::row`], with a note.
+    fn noted(&mut self, id: &'static Id, measured: &Measured, note: Option<String>) -> Result<()> {
         match Row::new(id, self.clock, measured) {
-            Ok(row) => {
+            Ok(mut row) => {
+                row.note = note;
                 self.table.row(&row);
                 self.results.results.push(row);
                 self.results.save(&self.folder).map(drop)

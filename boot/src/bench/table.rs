@@ -2,27 +2,39 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::cli::Clock;
 use super::ids;
+use super::peers::Peer;
 use super::results::Row;
 
 /// The table while it grows.
 pub struct Table {
     bar: ProgressBar,
     width: usize,
+    /// Those whose figures stand beside ours, which they do on the instruction clock only.
+    peers: Vec<Peer>,
 }
 
 impl Table {
     /// For `count` rows.
-    pub fn new(count: usize) -> Table {
+    pub fn new(count: usize, clock: Clock, mut peers: Vec<Peer>) -> Table {
+        if clock != Clock::Instructions {
+            peers.clear();
+        }
         let bar = ProgressBar::new(count as u64);
         if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:30} {pos}/{len} {wide_msg}")
         {
             bar.set_style(style);
         }
         let width = ids::ALL.iter().map(|id| id.name.len()).max().unwrap_or(0);
-        let table = Table { bar, width };
+        let table = Table { bar, width, peers };
+        let names: String = table
+            .peers
+            .iter()
+            .map(|peer| format!(" {:>11}", format!("({})", peer.name)))
+            .collect();
         table.print(&format!(
-            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7} unit",
+            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7}{names} unit",
             "id", "min", "median", "p99", "max", "stddev", "n"
         ));
         table
@@ -42,8 +54,16 @@ impl Table {
         } else {
             &row.unit
         };
+        let peers: String = self
+            .peers
+            .iter()
+            .map(|peer| match peer.figures.get(&row.id) {
+                Some(figure) => format!(" {:>11}", format!("({figure})")),
+                None => format!(" {:>11}", ""),
+            })
+            .collect();
         self.print(&format!(
-            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10.3} {:>7} {unit}",
+            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10.3} {:>7}{peers} {unit}",
             row.id,
             summary.min,
             summary.median,
@@ -53,6 +73,9 @@ impl Table {
             summary.n,
             width = self.width
         ));
+        if let Some(note) = &row.note {
+            self.print(&format!("{:width$} {note}", "", width = self.width));
+        }
         self.bar.inc(1);
     }
 
@@ -62,9 +85,17 @@ impl Table {
         self.bar.inc(1);
     }
 
-    /// Nothing follows.
-    pub fn end(&self) {
+    /// Clears the way for an error.
+    pub fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Nothing follows but where the peers' figures come from.
+    pub fn end(&self) {
+        self.clear();
+        for peer in &self.peers {
+            println!("({}) is not of this run: {}", peer.name, peer.source);
+        }
     }
 
     fn print(&self, line: &str) {

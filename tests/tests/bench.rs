@@ -1,0 +1,119 @@
+//! `cargo bench`: its figures are the same in every run, and it keeps what it has when something goes wrong.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use postern::bench::cli::Arguments;
+use postern::bench::results::{Results, Row};
+use postern::bench::suite;
+use postern::status::Status;
+use tests::{LIMIT, seat};
+
+/// One emulator at a time in this process, so that a test knows which is its own.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn arguments(words: &[&str], out: &Path) -> Arguments {
+    let out = out.to_str().expect("a plain name");
+    let words: Vec<&str> = words.iter().copied().chain(["--out", out]).collect();
+    Arguments::typed(&words).expect("they are well formed")
+}
+
+/// Measures the ids that match `only`.
+fn measure(only: &str, out: &Path) -> Vec<Row> {
+    let arguments = arguments(&["--quick", "--only", only], out);
+    let ids = arguments.ids().expect("there are some");
+    let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
+    assert_eq!(status, Status::Success);
+    assert_eq!(results.results.len(), ids.len());
+    results.results
+}
+
+#[test]
+fn two_runs_give_the_same_figures() {
+    let _alone = ALONE.lock();
+    let _seat = seat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let only = "^(limit|trap|fault|irq|ipc|cap|space|thread)";
+    let first = measure(only, folder.path());
+    assert_eq!(first, measure(only, folder.path()));
+    let file = Results::load(&folder.path().join("results.json")).expect("it is written");
+    assert_eq!(file.results, first);
+
+    let median = |id: &str| {
+        let row = first.iter().find(|row| row.id == id);
+        row.unwrap_or_else(|| panic!("{id} is missing"))
+            .summary
+            .median
+    };
+    // The trace, which counts steps, and the clock agree to the instruction.
+    let kernel =
+        median("ipc.oneway.call.instructions") + median("ipc.oneway.reply_recv.instructions");
+    let user = median("ipc.loop.client") + median("ipc.loop.server");
+    assert_eq!(kernel + user, median("ipc.roundtrip.cross.0"));
+    assert!(median("limit.crossing") < median("trap.null"));
+    assert!(median("limit.roundtrip.cross") < median("ipc.roundtrip.cross.0"));
+}
+
+/// Kills the QEMU that this process has started.
+fn kill_emulator() {
+    // The second field of `stat` is the program's name in parentheses, the fourth its parent (proc(5)).
+    let is_own = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1));
+        stat.contains("(qemu-system") && parent == Some(&std::process::id().to_string())
+    };
+    let mut processes = std::fs::read_dir("/proc")
+        .expect("Linux has /proc")
+        .flatten();
+    let own = processes
+        .find(is_own)
+        .expect("an emulator runs")
+        .file_name();
+    let kill = format!("kill -KILL {}", own.to_string_lossy());
+    let killed = Command::new("sh").args(["-c", &kill]).status();
+    assert!(killed.expect("sh starts").success());
+}
+
+#[test]
+fn what_was_measured_is_kept_when_the_emulator_is_killed() {
+    let _alone = ALONE.lock();
+    let _seat = seat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = arguments(&["--only", "^(ipc.[rsdcf]|cap|thread)"], folder.path());
+    let ids = arguments.ids().expect("there are some");
+    let wanted = ids.len();
+    let suite = std::thread::spawn(move || suite::collect(&arguments, &ids));
+    let file = folder.path().join("results.json");
+    let rows = || Results::load(&file).map_or(0, |results| results.results.len());
+    let deadline = Instant::now() + LIMIT;
+    while rows() == 0 {
+        assert!(Instant::now() < deadline, "no results in {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill_emulator();
+    let error = suite.join().expect("the suite does not panic").unwrap_err();
+    assert!(
+        error.to_string().contains("results so far are kept"),
+        "{error:#}"
+    );
+    assert!((1..wanted).contains(&rows()), "{} of {wanted}", rows());
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_boots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("it can be written");
+    let arguments = arguments(&["--only", "trap.null"], &file.join("below"));
+    let ids = arguments.ids().expect("it is there");
+    let error = suite::collect(&arguments, &ids).unwrap_err().to_string();
+    assert!(error.contains("cannot create"), "{error}");
+    for words in [["--clock", "cycles"], ["--only", "("], ["--fast", "x"]] {
+        assert!(Arguments::typed(&words).is_err(), "{words:?}");
+    }
+}
