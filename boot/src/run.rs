@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +22,8 @@ use crate::{disk, image, paths};
 const LAST_LINES: usize = 40;
 /// How a kernel's report begins.
 const PANIC: &str = "KERNEL PANIC:";
+/// Most reads of the keyboard that wait for the guest. A person does not type so much; a pipe then waits, too.
+const TYPED_AHEAD: usize = 1024;
 /// How long a machine that hangs may take to report where.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -176,7 +178,7 @@ fn attach(
     let guest = machine.take_input().context("QEMU has no input")?;
     let reporter = machine.reporter();
     let escapes = raw.is_some();
-    let (keyboard, typed) = channel();
+    let (keyboard, typed) = sync_channel(TYPED_AHEAD);
     let (alive, first_sign) = channel();
     std::thread::spawn(move || read_keys(&keyboard, escapes, &reporter));
     std::thread::spawn(move || type_in(guest, &typed, &first_sign));
@@ -190,7 +192,7 @@ fn attach(
 }
 
 /// Reads standard input until it ends, which is not the run's end: the guest decides.
-fn read_keys(guest: &Sender<Vec<u8>>, escapes: bool, reporter: &Sender<Event>) {
+fn read_keys(guest: &SyncSender<Vec<u8>>, escapes: bool, reporter: &Sender<Event>) {
     let mut escape = Escape::default();
     let mut buffer = [0; 512];
     let mut stdin = std::io::stdin();
