@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 
 use crate::progress::Step;
 use crate::status::Status;
+use crate::system::{self, System};
 use crate::{install, paths, toolchain};
 
-/// Lints the loader, the kernel, and all user programs, each as it is built.
+/// Lints the loader, the kernels, and all user programs, each as it is built.
 ///
 /// # Errors
 /// The linter's complaints.
@@ -18,11 +19,18 @@ pub fn lint() -> Result<Status> {
     if toolchain.from_source.is_some() && !Path::new("/usr/bin/cargo-clippy").exists() {
         install::packages("a linter for bare metal", &[toolchain::LINT_PACKAGE])?;
     }
-    for packages in [
-        vec!["loader".to_string()],
-        vec!["microkernel".to_string()],
-        user_programs()?,
-    ] {
+    // One call each, as they are built: features unify within a call.
+    let mut groups = vec![vec!["loader".to_string()], vec!["microkernel".to_string()]];
+    let kernels = kernels()?;
+    let programs = programs()?;
+    groups.push(
+        programs
+            .into_iter()
+            .filter(|name| !kernels.contains(name))
+            .collect(),
+    );
+    groups.extend(kernels.into_iter().map(|kernel| vec![kernel]));
+    for packages in groups {
         let mut command = toolchain.cargo("clippy");
         for package in &packages {
             command.args(["--package", package]);
@@ -38,8 +46,21 @@ pub fn lint() -> Result<Status> {
     Ok(Status::Success)
 }
 
+/// The packages that some system boots in the kernel's place.
+fn kernels() -> Result<Vec<String>> {
+    let systems = system::known().into_iter();
+    let kernels: Result<Vec<_>> = systems
+        .map(|name| Ok(System::load(&name)?.manifest.kernel))
+        .collect();
+    let mut kernels = kernels?;
+    kernels.retain(|kernel| !kernel.is_empty());
+    kernels.sort();
+    kernels.dedup();
+    Ok(kernels)
+}
+
 /// The packages in `servers` and `apps`, which are named as their folders.
-fn user_programs() -> Result<Vec<String>> {
+fn programs() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for folder in ["servers", "apps"] {
         let folder = paths::root().join(folder);
@@ -61,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_program_is_linted() {
-        let programs = user_programs().expect("the folders are there");
+        let programs = programs().expect("the folders are there");
         for program in ["root", "disk", "shell"] {
             assert!(programs.contains(&program.to_string()), "{programs:?}");
         }
