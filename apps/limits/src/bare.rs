@@ -198,9 +198,9 @@ fn build(space: &Static<Tables>, offset: u64) -> u64 {
     // SAFETY: a static that no CR3 holds yet; every entry is a page of this image, or another of these tables.
     unsafe {
         let tables = &mut (*space.0.get()).0;
-        tables[0][0] = base + 4096 | table;
-        tables[1][0] = base + 2 * 4096 | table;
-        tables[2][index] = base + 3 * 4096 | table;
+        tables[0][0] = (base + 4096) | table;
+        tables[1][0] = (base + 2 * 4096) | table;
+        tables[2][index] = (base + 3 * 4096) | table;
         tables[3][0] = physical(limits_user as *const () as u64) | user.bits();
         let pages = (size_of::<Samples>() / 4096) as u64;
         for page in 0..pages {
