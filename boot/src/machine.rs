@@ -1,4 +1,4 @@
-//! A running emulator: bytes to and from its serial line, and its end. It never outlives its owner.
+//! A running emulator: bytes to and from its serial line, its monitor, and its end. It never outlives its owner.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+
+use crate::monitor::Monitor;
 
 /// What happens to a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub enum Event {
 /// A running QEMU.
 pub struct Machine {
     child: Child,
+    monitor: Monitor,
     input: Option<ChildStdin>,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -34,6 +37,7 @@ pub struct Machine {
 impl Machine {
     /// Starts QEMU with its serial line on standard input and output.
     pub fn start(mut command: Command) -> Result<Machine> {
+        let monitor = Monitor::new(&mut command)?;
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -56,6 +60,7 @@ impl Machine {
         std::thread::spawn(move || forward(output, &events_of_output));
         Ok(Machine {
             child,
+            monitor,
             input,
             events,
             sender,
@@ -86,6 +91,14 @@ impl Machine {
             .write_all(bytes)
             .and_then(|()| input.flush())
             .context("QEMU takes no input any more")
+    }
+
+    /// Sends the machine a non-maskable interrupt. Postern's kernel then reports where it is, and stops.
+    ///
+    /// # Errors
+    /// QEMU does not answer.
+    pub fn interrupt(&self) -> Result<()> {
+        self.monitor.interrupt()
     }
 
     /// The next event; `None` if there was none until `deadline`.

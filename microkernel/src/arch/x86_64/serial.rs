@@ -30,3 +30,9 @@ pub fn write(byte: u8) {
         }
     }
 }
+
+/// The kernel is about to panic, perhaps in the middle of [`write`].
+pub fn take_over() {
+    // SAFETY: the CPU that held the lock is the one that panics; it never returns to the holder.
+    unsafe { UART.force_unlock() };
+}
