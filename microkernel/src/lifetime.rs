@@ -68,7 +68,10 @@ pub fn revoke(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result
 /// Removes a capability and everything derived from it; an original takes its object along.
 pub fn delete(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
     remove(kernel, slot, budget)?;
-    drain(kernel, budget)
+    if kernel.dying.is_some() {
+        drain(kernel, budget)?;
+    }
+    Ok(())
 }
 
 fn remove(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
@@ -145,6 +148,19 @@ impl Progress {
 /// Destroys a capability from which nothing descends any more.
 fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
     budget.take()?;
+    let plain = !slot.flags().intersects(Flags::EMBEDDED | Flags::ORIGINAL);
+    if !plain || slot.kind() == Kind::Frame {
+        let gone = end(kernel, slot, budget)?;
+        if !gone {
+            return Ok(());
+        }
+    }
+    tree::remove(slot);
+    Ok(())
+}
+
+/// What a capability that is more than a name leaves behind ends with it. Says whether the slot can be emptied now.
+fn end(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<bool, Error> {
     let cap = slot.get();
     if cap.flags.contains(Flags::EMBEDDED) {
         unhook(kernel, slot, cap);
@@ -163,7 +179,7 @@ fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<()
                 }
                 .store(header);
                 kernel.dying = Some(header);
-                return Ok(());
+                return Ok(false);
             }
             Kind::Endpoint => {
                 slot.mark_dying();
@@ -195,8 +211,7 @@ fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<()
             Kind::Empty | Kind::Untyped | Kind::Frame | Kind::IoPorts | Kind::System => {}
         }
     }
-    tree::remove(slot);
-    Ok(())
+    Ok(true)
 }
 
 /// An embedded capability goes: its owner forgets what it cached from it.

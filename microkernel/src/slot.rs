@@ -234,7 +234,8 @@ impl Slot {
 }
 
 fn encode(slot: Option<SlotRef>) -> u32 {
-    slot.map_or(0, |slot| (slot.physical() >> 5) as u32)
+    // The physical map begins at a multiple of 2^37, so these bits are those of the physical address.
+    slot.map_or(0, |slot| (slot.address() >> 5) as u32)
 }
 
 fn decode(link: u32) -> Option<SlotRef> {

@@ -20,7 +20,7 @@ const TABLE: Entry = Entry::PRESENT
     .union(Entry::WRITABLE)
     .union(Entry::USER_ACCESSIBLE);
 /// First entry of the kernel half.
-const KERNEL_HALF: usize = 256;
+const KERNEL_HALF: u64 = 256;
 
 /// What to map.
 #[derive(Clone, Copy, Debug)]
@@ -46,47 +46,68 @@ pub struct Piece {
     pub left: u64,
 }
 
-fn table(physical: u64) -> *mut [u64; 512] {
-    mem::to_virtual(physical) as *mut [u64; 512]
+/// What the address bits of a level select by.
+const LEVELS: [u32; 4] = [39, 30, 21, 12];
+const LAST: u32 = 12;
+
+/// An entry of a page table: the one for `address` in the table at a physical address, on the level that selects by the
+/// nine bits from `shift` on.
+#[derive(Clone, Copy)]
+struct Place(*mut u64);
+
+impl Place {
+    #[inline(always)]
+    fn of(table: u64, address: u64, shift: u32) -> Self {
+        let offset = (address >> shift & 511) * 8;
+        Self((mem::to_virtual(table) + offset) as *mut u64)
+    }
+
+    #[inline(always)]
+    fn read(self) -> u64 {
+        // SAFETY: the place lies in a page table of a living Space, reached through the physical map.
+        unsafe { *self.0 }
+    }
+
+    #[inline(always)]
+    fn write(self, value: u64) {
+        // SAFETY: as in `read`.
+        unsafe { *self.0 = value }
+    }
 }
 
-fn read(physical: u64, index: usize) -> u64 {
-    // SAFETY: `physical` is a page table of a living Space, reached through the physical map; `index` < 512.
-    unsafe { (*table(physical))[index] }
+/// Whether an entry has all flags of one set and none of another.
+#[inline(always)]
+fn has(entry: u64, all: Entry, none: Entry) -> bool {
+    entry & (all | none).bits() == all.bits()
 }
 
-fn write(physical: u64, index: usize, value: u64) {
-    // SAFETY: as in `read`.
-    unsafe { (*table(physical))[index] = value }
-}
-
-fn index(address: u64, level: u32) -> usize {
-    (address >> (12 + 9 * (level - 1)) & 511) as usize
-}
-
-fn flags(entry: u64) -> Entry {
-    Entry::from_bits_retain(entry & !ADDRESS)
+/// The table that the entry for `address` leads to, made if it is missing.
+#[inline(always)]
+fn next_table(space: Ref<Space>, table: u64, address: u64, shift: u32) -> Result<u64, Error> {
+    let place = Place::of(table, address, shift);
+    let entry = place.read();
+    if has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
+        return Ok(entry & ADDRESS);
+    }
+    if entry != 0 {
+        return Err(Error::AlreadyMapped);
+    }
+    let new = space.take_table()?;
+    place.write(new | TABLE.bits());
+    Ok(new)
 }
 
 /// Maps a page; missing tables come from the Space's pool. Nothing is mapped if it fails, though tables may stay.
 pub fn map(space: Ref<Space>, address: u64, large: bool, page: Page) -> Result<(), Error> {
-    let last = if large { 2 } else { 1 };
-    let mut current = space.root();
-    for level in (last + 1..=4).rev() {
-        let entry = read(current, index(address, level));
-        if flags(entry).contains(Entry::HUGE_PAGE) {
-            return Err(Error::AlreadyMapped);
-        }
-        current = if flags(entry).contains(Entry::PRESENT) {
-            entry & ADDRESS
-        } else {
-            let new = space.take_table()?;
-            write(current, index(address, level), new | TABLE.bits());
-            new
-        };
-    }
-    let slot = index(address, last);
-    if read(current, slot) != 0 {
+    let [first, second, third, last] = LEVELS;
+    let table = next_table(space, space.root(), address, first)?;
+    let table = next_table(space, table, address, second)?;
+    let place = if large {
+        Place::of(table, address, third)
+    } else {
+        Place::of(next_table(space, table, address, third)?, address, last)
+    };
+    if place.read() != 0 {
         return Err(Error::AlreadyMapped);
     }
     let mut flags = Entry::PRESENT | Entry::USER_ACCESSIBLE;
@@ -95,23 +116,20 @@ pub fn map(space: Ref<Space>, address: u64, large: bool, page: Page) -> Result<(
     flags.set(Entry::NO_CACHE | Entry::WRITE_THROUGH, page.uncached);
     flags.set(Entry::HUGE_PAGE, large);
     flags.set(DEVICE, page.device);
-    write(current, slot, page.physical | flags.bits());
+    place.write(page.physical | flags.bits());
     Ok(())
 }
 
 /// Removes the mapping at an address.
 pub fn unmap(root: u64, address: u64) {
-    let mut current = root;
-    for level in (1..=4).rev() {
-        let slot = index(address, level);
-        let entry = read(current, slot);
-        if !flags(entry).contains(Entry::PRESENT) {
-            return;
+    let mut table = root;
+    for shift in LEVELS {
+        let place = Place::of(table, address, shift);
+        let entry = place.read();
+        if shift == LAST || !has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
+            return place.write(0);
         }
-        if level == 1 || flags(entry).contains(Entry::HUGE_PAGE) {
-            return write(current, slot, 0);
-        }
-        current = entry & ADDRESS;
+        table = entry & ADDRESS;
     }
 }
 
@@ -126,22 +144,21 @@ pub fn translate(cr3: u64, address: u64, for_write: bool) -> Option<Piece> {
     } else {
         Entry::PRESENT | Entry::USER_ACCESSIBLE
     };
-    let mut current = cr3 & ADDRESS;
-    for level in (1..=4).rev() {
-        let entry = read(current, index(address, level));
-        let flags = flags(entry);
-        if !flags.contains(needed) || flags.contains(DEVICE) {
+    let mut table = cr3 & ADDRESS;
+    for shift in LEVELS {
+        let entry = Place::of(table, address, shift).read();
+        if !has(entry, needed, DEVICE) {
             return None;
         }
-        if level == 1 || flags.contains(Entry::HUGE_PAGE) {
-            let size = PAGE << (9 * (level - 1));
+        if shift == LAST || !has(entry, Entry::empty(), Entry::HUGE_PAGE) {
+            let size = 1 << shift;
             let offset = address & (size - 1);
             return Some(Piece {
                 physical: (entry & ADDRESS & !(size - 1)) + offset,
                 left: size - offset,
             });
         }
-        current = entry & ADDRESS;
+        table = entry & ADDRESS;
     }
     None
 }
@@ -151,7 +168,9 @@ pub fn share_kernel_half(root: u64) {
     if BARE {
         let kernel = current_root();
         for index in KERNEL_HALF..512 {
-            write(root, index, read(kernel, index));
+            let address = index << LEVELS[0];
+            let entry = Place::of(kernel, address, LEVELS[0]).read();
+            Place::of(root, address, LEVELS[0]).write(entry);
         }
     }
 }
