@@ -191,6 +191,13 @@ impl Kernel {
         }
     }
 
+    /// Somebody waits who is as urgent as the running thread, or as the one on whose account it runs.
+    #[inline]
+    pub fn is_contended(&self) -> bool {
+        let top = self.ready.top();
+        top >= 0 && top >= self.current().priority.get().min(self.payer.priority.get())
+    }
+
     /// Runs another thread, on its own account.
     fn switch_to(&mut self, next: ThreadRef) {
         self.charge(next);

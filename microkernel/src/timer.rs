@@ -21,6 +21,9 @@ impl<'a> KeyAdapter<'a> for ByDeadline {
 /// Threads of equal priority take turns this often.
 const SLICES_PER_SECOND: u64 = 100;
 
+/// How often to look for the end of a turn that is over, but in which a server works. No multiple of the above.
+const LOOKS_PER_SECOND: u64 = 2_917;
+
 /// Most deadlines served in one entry.
 const EXPIRIES: usize = 16;
 
@@ -112,7 +115,13 @@ pub fn fired(kernel: &mut Kernel) {
     }
     if kernel.timer.slice_end <= now {
         kernel.timer.slice_end = NEVER;
+        let current = kernel.current();
         kernel.rotate();
+        // A server works in this turn and nobody is as urgent as it is: the turn ends at the first look that finds its client.
+        // (The fast path starts no turns, so without this the two could go on for ever.)
+        if kernel.current() == current && kernel.is_contended() {
+            kernel.timer.slice_end = now + kernel.tsc_hz / LOOKS_PER_SECOND;
+        }
     }
     let wanted = kernel.timer.first.min(kernel.timer.slice_end);
     kernel.timer.arm(wanted);
@@ -121,8 +130,7 @@ pub fn fired(kernel: &mut Kernel) {
 /// The last step of every entry: starts a time slice if the running thread has equals.
 #[inline]
 pub fn settle(kernel: &mut Kernel) {
-    let contended = kernel.ready.top() >= kernel.current().priority.get();
-    if contended && kernel.timer.slice_end == NEVER {
+    if kernel.timer.slice_end == NEVER && kernel.is_contended() {
         let end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
         kernel.timer.slice_end = end;
         kernel.timer.arm(end);

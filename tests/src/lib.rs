@@ -4,6 +4,7 @@
 pub mod session;
 pub mod tool;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::time::Duration;
 
@@ -81,4 +82,20 @@ pub fn misbehaving(name: &str, priority: u8, arguments: &[&str]) -> Program {
     program.priority = priority;
     program.args = arguments.iter().map(|word| word.to_string()).collect();
     program
+}
+
+/// Boots a system that powers off by itself, with `more` arguments for QEMU, and returns how it ended.
+///
+/// # Panics
+/// The machine could not be started.
+pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome {
+    let _seat = seat();
+    let mut options = options.clone();
+    options.timeout.get_or_insert(LIMIT);
+    let mut booted = run::boot_with(&options, system, more).expect("the machine starts");
+    let outcome = run::attend(&mut booted.machine, &options, &mut |_| Ok(()));
+    let outcome = outcome.expect("the machine can be followed");
+    println!("{}", booted.symbols.annotate(&outcome.log));
+    println!("{:?}: {:?}", outcome.status, outcome.explanation);
+    outcome
 }
