@@ -167,7 +167,7 @@ pub fn start_root(kernel: &mut Kernel, info: &BootInfo) -> Result<(), Refusal> {
     configure(thread, table, space)?;
     thread.set_state(ThreadState::Ready);
     kernel.make_ready(thread);
-    kernel.reschedule();
+    kernel.choose(kernel.idle);
     Ok(())
 }
 

@@ -132,6 +132,8 @@ pub fn receive(
     } else if let Some(sender) = endpoint.first_sender() {
         endpoint.remove_sender(sender);
         take(kernel, server, sender);
+        // The reply begins its turn.
+        server.owe_slowly(sender);
     } else {
         if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
             return Err(Error::TimedOut);

@@ -8,8 +8,8 @@ use crate::{
     sched::Ready,
     slot::SlotRef,
     space::SpaceIds,
-    thread::{ThreadRef, ThreadState},
-    timer::{self, Timer},
+    thread::{Holder, ThreadRef, ThreadState},
+    timer::Timer,
     trace::{Event, Trace},
 };
 
@@ -40,9 +40,11 @@ pub struct Kernel {
     pub tsc_hz: u64,
     /// TSC when the kernel started.
     pub boot_time: u64,
-    /// Who is charged for the time since `charged_from`: the thread that ran after the last slow switch.
+    /// Whose turn it is: it pays for the time since `turn_began`, also for that of the servers that work for it.
     payer: ThreadRef,
-    charged_from: u64,
+    turn_began: u64,
+    /// The turn has lasted long enough, but a server works in it: it ends with the reply to the payer.
+    turn_over: bool,
     /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
 }
@@ -63,7 +65,8 @@ impl Kernel {
             tsc_hz: 0,
             boot_time: 0,
             payer: idle,
-            charged_from: 0,
+            turn_began: 0,
+            turn_over: false,
             empty_root: 0,
         }
     }
@@ -75,7 +78,8 @@ impl Kernel {
         self.idle.set_state(ThreadState::Ready);
         self.idle.frame().vector.set(frame::IDLE);
         arch::set_current(self.idle);
-        self.charged_from = self.boot_time;
+        self.turn_began = self.boot_time;
+        self.timer.set_turn(tsc_hz);
         self.empty_root = arch::paging::cr3(root, 0);
         self.idle.cr3.set(self.empty_root);
     }
@@ -100,6 +104,10 @@ impl Kernel {
         debug_assert_eq!(thread.state(), ThreadState::Ready);
         if thread != self.current() {
             self.ready.push_back(thread);
+            let payer = self.payer.priority.get();
+            if payer >= 0 && thread.priority.get() >= payer {
+                self.timer.limit_turn();
+            }
         }
     }
 
@@ -133,11 +141,13 @@ impl Kernel {
         }
     }
 
-    /// The current thread answered `next` and blocked: runs that, unless somebody more urgent is ready.
+    /// The current thread answered `next` and blocked: runs that, unless somebody more urgent is ready or its turn is over.
     #[inline]
     pub fn hand_back(&mut self, next: ThreadRef) {
         if next != self.payer {
-            self.charge(next);
+            self.begin_turn(next);
+        } else if self.turn_over {
+            return self.make_ready(next);
         }
         self.hand_over(next);
     }
@@ -155,24 +165,16 @@ impl Kernel {
         self.switch_to(next);
     }
 
-    /// The last step of every entry: picks who runs next, and for how long. Usually it is `current`, who runs.
+    /// The last step of every entry: lets the most urgent thread run. Usually that is `current`, who runs.
     #[inline(always)]
     pub fn leave(&mut self, current: ThreadRef) {
-        if !current.is_ready() || current.priority.get() <= self.ready.top() {
-            self.reschedule();
-        }
-    }
-
-    /// Lets the most urgent thread run; if it has equals, for a time slice.
-    pub fn reschedule(&mut self) {
-        let current = self.current();
         if !current.is_ready() || current.priority.get() < self.ready.top() {
             self.choose(current);
         }
-        timer::settle(self);
     }
 
-    fn choose(&mut self, current: ThreadRef) {
+    /// Switches to the most urgent thread.
+    pub fn choose(&mut self, current: ThreadRef) {
         if current.is_ready() && current != self.idle {
             self.ready.push_front(current);
         }
@@ -191,16 +193,27 @@ impl Kernel {
         }
     }
 
-    /// Somebody waits who is as urgent as the running thread, or as the one on whose account it runs.
-    #[inline]
-    pub fn is_contended(&self) -> bool {
-        let top = self.ready.top();
-        top >= 0 && top >= self.current().priority.get().min(self.payer.priority.get())
+    /// The turn has lasted long enough: others of the payer's priority are next. A server that works in it does so to the
+    /// end; its reply, which is not left to the fast path, then finds that the turn is over.
+    pub fn end_turn(&mut self) {
+        let current = self.current();
+        let (top, payer) = (self.ready.top(), self.payer);
+        if top >= current.priority.get() {
+            self.rotate();
+        } else if payer != current && payer != self.idle && top >= payer.priority.get() {
+            self.turn_over = true;
+            if let ThreadState::AwaitingReply {
+                from: Holder::Thread(server),
+            } = payer.state()
+            {
+                server.owe_slowly(payer);
+            }
+        }
     }
 
     /// Runs another thread, on its own account.
     fn switch_to(&mut self, next: ThreadRef) {
-        self.charge(next);
+        self.begin_turn(next);
         self.trace
             .record(Event::Switch, next.address(), next.frame().rip.get());
         self.enter_thread(next);
@@ -218,19 +231,22 @@ impl Kernel {
         }
     }
 
-    fn charge(&mut self, next: ThreadRef) {
+    /// From now on `next` pays. With equals that are ready, only for so long.
+    fn begin_turn(&mut self, next: ThreadRef) {
         let now = arch::cpu::now();
-        self.payer
-            .paid
-            .set(self.payer.paid.get() + (now - self.charged_from));
+        let paid = self.payer.paid.get() + (now - self.turn_began);
+        self.payer.paid.set(paid);
         self.payer = next;
-        self.charged_from = now;
+        self.turn_began = now;
+        self.turn_over = false;
+        let contended = self.ready.top() >= next.priority.get();
+        self.timer.begin_turn(now, contended);
     }
 
     /// A thread is being destroyed: it neither runs nor pays any more.
     pub fn forget(&mut self, thread: ThreadRef) {
         if thread == self.payer {
-            self.charge(self.idle);
+            self.begin_turn(self.idle);
         }
         if thread == self.current() {
             self.switch_to(self.idle);

@@ -323,6 +323,12 @@ impl Thread {
         }
     }
 
+    /// It owes `caller` a reply that the fast path may not give.
+    pub fn owe_slowly(&self, caller: ThreadRef) {
+        self.fast_caller.set(nobody());
+        self.owed.set(Owed::Caller(caller));
+    }
+
     /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.
     fn is_plain_caller(&self) -> bool {
         self.sent.get() == Sent::Call && self.lease_count.get() == 1 && self.is_plain_receiver()

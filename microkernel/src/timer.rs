@@ -19,10 +19,7 @@ impl<'a> KeyAdapter<'a> for ByDeadline {
 }
 
 /// Threads of equal priority take turns this often.
-const SLICES_PER_SECOND: u64 = 100;
-
-/// How often to look for the end of a turn that is over, but in which a server works. No multiple of the above.
-const LOOKS_PER_SECOND: u64 = 2_917;
+const TURNS_PER_SECOND: u64 = 100;
 
 /// Most deadlines served in one entry.
 const EXPIRIES: usize = 16;
@@ -34,7 +31,10 @@ const NEVER: u64 = u64::MAX;
 pub struct Timer {
     deadlines: RBTree<ByDeadline>,
     first: u64,
-    slice_end: u64,
+    /// When the running turn ends; never, if nobody waits for it.
+    turn_end: u64,
+    /// TSC ticks of a turn.
+    turn: u64,
     armed: u64,
 }
 
@@ -44,7 +44,8 @@ impl Timer {
         Self {
             deadlines: RBTree::new(ByDeadline::NEW),
             first: NEVER,
-            slice_end: NEVER,
+            turn_end: NEVER,
+            turn: NEVER,
             armed: NEVER,
         }
     }
@@ -57,6 +58,29 @@ impl Timer {
             .insert(unsafe { UnsafeRef::from_raw(thread.address() as *const Thread) });
         self.first = self.first.min(deadline);
         self.arm(deadline);
+    }
+
+    /// The machine's clock is known.
+    pub fn set_turn(&mut self, tsc_hz: u64) {
+        self.turn = tsc_hz / TURNS_PER_SECOND;
+    }
+
+    /// A turn begins; it ends by itself only if somebody waits for that.
+    #[inline]
+    pub fn begin_turn(&mut self, now: u64, contended: bool) {
+        self.turn_end = NEVER;
+        if contended {
+            self.turn_end = now + self.turn;
+            self.arm(self.turn_end);
+        }
+    }
+
+    /// Somebody waits for the end of the running turn.
+    #[inline]
+    pub fn limit_turn(&mut self) {
+        if self.turn_end == NEVER {
+            self.begin_turn(arch::cpu::now(), true);
+        }
     }
 
     /// The hardware fires at `when`, or earlier.
@@ -113,26 +137,10 @@ pub fn fired(kernel: &mut Kernel) {
         };
         ipc::cancel(kernel, thread, Error::TimedOut);
     }
-    if kernel.timer.slice_end <= now {
-        kernel.timer.slice_end = NEVER;
-        let current = kernel.current();
-        kernel.rotate();
-        // A server works in this turn and nobody is as urgent as it is: the turn ends at the first look that finds its client.
-        // (The fast path starts no turns, so without this the two could go on for ever.)
-        if kernel.current() == current && kernel.is_contended() {
-            kernel.timer.slice_end = now + kernel.tsc_hz / LOOKS_PER_SECOND;
-        }
+    if kernel.timer.turn_end <= now {
+        kernel.timer.turn_end = NEVER;
+        kernel.end_turn();
     }
-    let wanted = kernel.timer.first.min(kernel.timer.slice_end);
+    let wanted = kernel.timer.first.min(kernel.timer.turn_end);
     kernel.timer.arm(wanted);
-}
-
-/// The last step of every entry: starts a time slice if the running thread has equals.
-#[inline]
-pub fn settle(kernel: &mut Kernel) {
-    if kernel.timer.slice_end == NEVER && kernel.is_contended() {
-        let end = arch::cpu::now() + kernel.tsc_hz / SLICES_PER_SECOND;
-        kernel.timer.slice_end = end;
-        kernel.timer.arm(end);
-    }
 }
