@@ -10,12 +10,12 @@ use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
 use crate::machine::{Event, Machine};
 use crate::progress::note;
-use crate::qemu::{self, Options};
+use crate::qemu::{self, Emulator, Options};
 use crate::status::Status;
 use crate::symbols::Symbols;
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{disk, image, paths};
+use crate::{bochs, disk, image, paths};
 
 /// Lines of the log that are shown when a run ends badly.
 const LAST_LINES: usize = 40;
@@ -26,8 +26,15 @@ pub struct Booted {
     pub machine: Machine,
     /// Symbols of its programs.
     pub symbols: Symbols,
-    /// QEMU reads it at its start; it goes when the run does.
-    _archive: tempfile::NamedTempFile,
+    /// Files of the emulator; they go when the run does.
+    _files: Files,
+}
+
+enum Files {
+    Archive(
+        #[expect(dead_code, reason = "the file lives as long as this")] tempfile::NamedTempFile,
+    ),
+    Folder(#[expect(dead_code, reason = "the folder lives as long as this")] tempfile::TempDir),
 }
 
 /// How a run ended, and what it printed.
@@ -78,6 +85,9 @@ fn check(options: &Options) -> Result<()> {
     if options.icount && options.accel == crate::accelerator::Accelerator::Kvm {
         bail!("--icount counts emulated instructions, so it cannot be used with --accel kvm");
     }
+    if options.emulator == Emulator::Bochs {
+        bochs::check(options)?;
+    }
     options
         .disks
         .iter()
@@ -93,8 +103,19 @@ pub fn boot(options: &Options, system: &System) -> Result<Booted> {
 pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Result<Booted> {
     check(options)?;
     system.check()?;
-    qemu::ensure()?;
+    match options.emulator {
+        Emulator::Qemu => qemu::ensure()?,
+        Emulator::Bochs => bochs::ensure()?,
+    }
     let image = image::build(system)?;
+    if options.emulator == Emulator::Bochs {
+        let bochs = bochs::prepare(options, &image.loader, &image.archive)?;
+        return Ok(Booted {
+            machine: Machine::start_on(bochs.serial, bochs.command)?,
+            symbols: image.symbols,
+            _files: Files::Folder(bochs.folder),
+        });
+    }
     let mut archive =
         tempfile::NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
     archive
@@ -112,7 +133,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     Ok(Booted {
         machine: Machine::start(command)?,
         symbols: image.symbols,
-        _archive: archive,
+        _files: Files::Archive(archive),
     })
 }
 
@@ -131,7 +152,7 @@ pub fn execute(
     let Booted {
         mut machine,
         symbols,
-        _archive,
+        _files,
     } = boot(options, &system)?;
     prepare(&machine)?;
     let mut filter = Filter::new(&nonce);
@@ -158,12 +179,12 @@ fn attach(
     let Booted {
         mut machine,
         symbols,
-        _archive,
+        _files,
     } = boot(options, system)?;
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
     let (input, reporter) = (
-        machine.take_input().context("QEMU has no input")?,
+        machine.take_input().context("the machine has no input")?,
         machine.reporter(),
     );
     let escapes = raw.is_some();
@@ -206,7 +227,7 @@ fn type_in(mut guest: impl Write, escapes: bool, reporter: &std::sync::mpsc::Sen
     }
 }
 
-/// Turns the signals that ask a program to end into events, so that QEMU ends and the terminal is put back.
+/// Turns the signals that ask a program to end into events, so that the emulator ends and the terminal is put back.
 fn watch_signals(machine: &Machine) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -240,16 +261,10 @@ pub fn attend(
             }
             Some(Event::Ended) => {
                 let (code, complaints) = machine.wait()?;
-                let (status, explanation) = Status::of_qemu(code);
-                let own = status == Status::Refused && !complaints.is_empty();
-                break (
-                    status,
-                    if own {
-                        Some(complaints.trim_end().to_string())
-                    } else {
-                        explanation
-                    },
-                );
+                break match options.emulator {
+                    Emulator::Qemu => Status::of_qemu(code, &complaints),
+                    Emulator::Bochs => Status::of_bochs(&log, &complaints),
+                };
             }
             Some(Event::Leave) => break (Status::Success, None),
             Some(Event::Signal(signal)) => break (Status::Interrupted(signal), None),
