@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod entry;
 pub mod fastpath;
 pub mod features;
+pub mod fpu;
 pub mod frame;
 pub mod gdt;
 #[cfg(not(target_os = "none"))]
