@@ -54,3 +54,17 @@ pub fn execute_system(options: &Options, system: &System) -> Outcome {
     println!("{}", symbols.annotate(&outcome.log));
     outcome
 }
+
+/// Boots a system that powers off by itself, and returns how it ended.
+///
+/// # Panics
+/// The machine could not be started.
+pub fn follow(options: &Options) -> Outcome {
+    let system = System::load(&options.system).expect("the manifest passes its checks");
+    let _seat = seat();
+    let mut options = options.clone();
+    options.timeout.get_or_insert(LIMIT);
+    let (outcome, symbols) = run::follow(&options, &system).expect("the machine starts");
+    println!("{}", symbols.annotate(&outcome.log));
+    outcome
+}

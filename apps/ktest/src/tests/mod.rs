@@ -1,0 +1,30 @@
+//! The tests, a file for each part of the kernel's specification. The list below is the order they run in; the host
+//! (`tests/tests/kernel.rs`) keeps the same list, so that none is lost.
+
+mod capabilities;
+mod mapping;
+mod objects;
+mod threads;
+
+use crate::lab::{Lab, Outcome};
+
+/// A test.
+pub type Test = fn(&mut Lab) -> Outcome;
+
+macro_rules! tests {
+    ($($module:ident: $($name:ident)*;)*) => {
+        /// Every test with its name.
+        pub const TESTS: &[(&str, Test)] =
+            &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name)),*),*];
+    };
+}
+
+tests! {
+    objects: every_kind counts sizes exhaustion occupied untyped_rights space_ids zeroed;
+    capabilities: fewer_rights rights_are_needed not_derivable badges moving too_deep descendants many
+        nested_tables tables_that_contain_each_other bounds wrong_kinds;
+    mapping: map_and_unmap write_or_execute addresses tables_run_out large_pages outlives_its_space deleted_frame
+        physical_address;
+    threads: configure register_limits reading ceilings states suspend_and_restart ends_itself
+        loses_its_table loses_its_space lives;
+}

@@ -1,0 +1,5 @@
+//! Programs beside the fuzzer.
+/// Stub.
+pub fn run() {}
+/// Stub.
+pub fn echo() {}
