@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::panic::Location;
+use libsys::lease::Lease;
 use libsys::object::{CapTable, Frame, Irq, OWN_TABLE, Reply, Space, Thread, Untyped};
 use libsys::rt;
 use libsys::syscall::{self, Answer, Slot};
@@ -340,9 +341,10 @@ impl Lab {
         self.ended.contains(&thread.0)
     }
 
-    /// Sleeps, so that lower priorities run.
+    /// Sleeps, so that lower priorities run. A call, because who owes a reply may not receive.
     pub fn rest(&self, ticks: u64) {
-        let _ = syscall::recv_until(NOBODY, Instant::now().0 + ticks);
+        let until = Instant::now().0 + ticks;
+        let _ = syscall::call_until(NOBODY, 0, [0; 4], Lease::NONE, until);
     }
 
     /// Starts a thread in a new space of its own with a copy of this program's image, at `entry`. It has `capabilities` in

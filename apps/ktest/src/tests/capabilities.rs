@@ -321,7 +321,7 @@ pub fn wrong_kinds(lab: &mut Lab) -> Outcome {
         let kind = OWN_TABLE.identify(slot, Slot(0))?.kind;
         // An Endpoint's operations are its server's business.
         if kind != Kind::Endpoint {
-            refused!(invoke(slot, 99, [0; 4]), InvalidOperation);
+            refused!(invoke(slot, 99, [1, 0, 0, 0]), InvalidOperation);
             refused!(syscall::recv(slot).check(), WrongKind);
             refused!(OWN_TABLE.identify(endpoint, slot), WrongKind);
             refused!(Irq(objects[5].0).bind(slot, 0), WrongKind);

@@ -2,9 +2,14 @@
 //! (`tests/tests/kernel.rs`) keeps the same list, so that none is lost.
 
 mod capabilities;
+mod deaths;
+mod ipc;
+mod leases;
 mod mapping;
 mod objects;
 mod threads;
+mod timeouts;
+mod transfer;
 
 use crate::lab::{Lab, Outcome};
 
@@ -27,4 +32,11 @@ tests! {
         physical_address;
     threads: configure register_limits reading ceilings states suspend_and_restart ends_itself
         loses_its_table loses_its_space lives;
+    ipc: words extra_words tags owing first_come_first_served parked reply_via_and_receive chain active_priority
+        kinds_of_message two_servers;
+    transfer: with_a_call with_a_reply refusals nowhere_to_go revoked_on_the_way to_another_program;
+    timeouts: not_taken taken answered receiving many_sleepers cancelling;
+    deaths: endpoint revoked_capability server reply_object caller_goes kills_its_caller_and_itself pager queued_fault
+        whole_program;
+    leases: four one descriptors missing_pages sizes payload payload_via;
 }

@@ -23,9 +23,8 @@ const KINDS: [(Kind, u8, u64, u8); 10] = [
 
 /// One of each kind is what it says, has all rights, and takes its size from the Untyped.
 pub fn every_kind(lab: &mut Lab) -> Outcome {
+    let (memory, slot) = (Untyped(lab.make(Kind::Untyped, 21)?), lab.slot());
     for (kind, bits, bytes, rights) in KINDS {
-        let memory = Untyped(lab.make(Kind::Untyped, 21)?);
-        let slot = lab.slot();
         memory.retype(kind, bits, 1, OWN_TABLE, slot, untyped::ALL)?;
         let identity = OWN_TABLE.identify(slot, Slot(0))?;
         same!((identity.kind, identity.rights), (kind, rights));
@@ -33,7 +32,6 @@ pub fn every_kind(lab: &mut Lab) -> Outcome {
         OWN_TABLE.delete(slot)?;
         refused!(OWN_TABLE.identify(slot, Slot(0)), NoCapability);
         same!(memory.info()?.0, 2 << 20);
-        OWN_TABLE.delete(memory.0)?;
     }
     Ok(())
 }
