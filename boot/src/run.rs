@@ -149,17 +149,6 @@ pub fn execute(
     Ok((outcome, symbols))
 }
 
-/// Boots `system`, which ends by itself, and follows it to its end.
-pub fn follow(options: &Options, system: &System) -> Result<(Outcome, Symbols)> {
-    let Booted {
-        mut machine,
-        symbols,
-        _archive,
-    } = boot(options, system)?;
-    let outcome = attend(&mut machine, options, &mut |_| Ok(()))?;
-    Ok((outcome, symbols))
-}
-
 /// Boots `system` with the person's standard input and output as its serial line.
 fn attach(
     options: &Options,

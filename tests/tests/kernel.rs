@@ -2,13 +2,16 @@
 
 use postern::qemu::Options;
 use postern::status::Status;
+use postern::system::System;
 
 #[test]
 fn every_kernel_test_succeeds() {
-    let outcome = tests::follow(&Options {
+    let options = Options {
         system: "ktest".into(),
         icount: true,
         ..Options::default()
-    });
+    };
+    let system = System::load(&options.system).expect("it is there");
+    let outcome = tests::follow(&options, &system, &[]);
     assert_eq!(outcome.status, Status::Success, "{:?}", outcome.explanation);
 }

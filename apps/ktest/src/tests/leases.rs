@@ -203,7 +203,7 @@ pub fn sizes(lab: &mut Lab) -> Outcome {
         let mut m = syscall::recv(endpoint);
         loop {
             let mut bytes = [0u8; 256];
-            let length = m.lease.len();
+            let length = m.lease.length();
             let mut sum = 0;
             for offset in (0..length).step_by(256) {
                 let piece = &mut bytes[..(length - offset).min(256) as usize];
@@ -308,7 +308,7 @@ pub fn payload_via(lab: &mut Lab) -> Outcome {
             same!(raw::read(WINDOW), 0x1111_1111_1111_1111);
         } else {
             refused!(sent, LeaseBounds);
-            same!(reply.lease_info(0)?.len(), 8);
+            same!(reply.lease_info(0)?.length(), 8);
         }
     }
     Ok(())
