@@ -119,7 +119,6 @@ pub fn descriptors(lab: &mut Lab) -> Outcome {
         (0, USER_END + 1),
         (4096, most),
         (u64::MAX, most),
-        (u64::MAX, 0),
     ] {
         for rights in [0, READ, WRITE, READ | WRITE] {
             refused!(
