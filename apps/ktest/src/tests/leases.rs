@@ -104,41 +104,63 @@ pub fn one(lab: &mut Lab) -> Outcome {
     Ok(())
 }
 
-/// Descriptors that reach outside user memory are refused when the call is made.
+/// Base and length of leases that reach outside user memory.
+const OUTSIDE: [(u64, u64); 11] = [
+    (USER_END, 1),
+    (USER_END - 1, 2),
+    (0x8000_0000_0000, 1),
+    (0xffff_8000_0000_0000, 8),
+    (0xffff_8000_0010_0000, 4096),
+    (0xffff_ffff_8000_0000, 8),
+    (u64::MAX, 1),
+    (u64::MAX, 2),
+    (0, !(READ | WRITE)),
+    (4096, !(READ | WRITE)),
+    (u64::MAX, !(READ | WRITE)),
+];
+
+/// A caller may lend addresses that are not its own: nobody can copy a byte there.
 pub fn descriptors(lab: &mut Lab) -> Outcome {
     let endpoint = lab.endpoint()?;
-    let most = !(READ | WRITE);
-    for (base, length) in [
-        (USER_END, 1),
-        (USER_END - 1, 2),
-        (0x8000_0000_0000, 1),
-        (0xffff_8000_0000_0000, 8),
-        (0xffff_ffff_8000_0000, 8),
-        (u64::MAX, 1),
-        (u64::MAX, 2),
-        (0, USER_END + 1),
-        (4096, most),
-        (u64::MAX, most),
-    ] {
-        for rights in [0, READ, WRITE, READ | WRITE] {
-            refused!(
-                lend(endpoint, base, length | rights).check(),
-                InvalidAddress
-            );
-            for index in 1..4 {
-                for i in 1..4 {
-                    let bad = i == index;
-                    let word = abi::buffer::lease(i) / 8;
-                    syscall::set_word(word, if bad { base } else { 0 });
-                    syscall::set_word(word + 1, if bad { length | rights } else { 0 });
+    lab.spawn(HIGH, move || {
+        for (base, length) in OUTSIDE {
+            for i in 1..4 {
+                syscall::set_word(abi::buffer::lease(i) / 8, base);
+                syscall::set_word(abi::buffer::lease(i) / 8 + 1, length | READ | WRITE);
+            }
+            let tag = Tag::new(Op::Call, 0, 0, Flags::LEASES);
+            let length = length | READ | WRITE;
+            syscall::enter(Input {
+                base,
+                length,
+                ..Input::new(tag, endpoint, [0; 4])
+            });
+        }
+    })?;
+    let own = [0u64; 8];
+    let own = own.as_ptr() as u64;
+    for (base, length) in OUTSIDE {
+        syscall::recv(endpoint).check()?;
+        for index in 0..4 {
+            for label in [reply::LEASE_READ, reply::LEASE_WRITE] {
+                // From the first byte outside user memory on.
+                for offset in [0, USER_END.saturating_sub(base), length - 1] {
+                    let output = syscall::call(CALLER, label, [index, offset, own, 1]);
+                    let status = output.tag.status();
+                    const REFUSED: [u8; 2] =
+                        [abi::Error::LeaseFault as u8, abi::Error::LeaseBounds as u8];
+                    check!(REFUSED.contains(&status));
+                    same!(output.words[0], 0);
                 }
-                let tag = Tag::new(Op::Call, 0, 0, Flags::LEASES);
-                let output = syscall::enter(Input::new(tag, endpoint, [0; 4]));
-                refused!(output.check(), InvalidAddress);
             }
         }
+        let answer = Answer {
+            payload: &[1; 1],
+            ..Answer::new(0, [0; 4])
+        };
+        check!(syscall::reply(answer).check().is_err());
+        syscall::reply(Answer::new(0, [0; 4])).check()?;
     }
-    refused!(syscall::recv_until(endpoint, 0).check(), TimedOut);
     Ok(())
 }
 
