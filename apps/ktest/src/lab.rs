@@ -357,29 +357,59 @@ impl Lab {
         capabilities: &[(Slot, Rights, u64)],
         fault: Slot,
     ) -> Result<Process, Failure> {
-        let space = Space(self.make(Kind::Space, 15)?);
+        let space = Space(self.make(Kind::Space, 16)?);
         let table = self.table(6)?;
         let thread = Thread(self.make(Kind::Thread, 0)?);
         self.copy_image(space)?;
         for (slot, (source, rights, badge)) in (1..).zip(capabilities) {
             table.derive(Slot(slot), *source, *rights, *badge)?;
         }
-        let area = thread::area(0);
-        self.stack(space, area)?;
-        let place = Place {
-            table,
+        let process = Process {
+            thread,
             space,
+            table,
+        };
+        self.start_in(&process, thread, 0, entry, argument, priority, fault)?;
+        Ok(process)
+    }
+
+    /// Starts another thread in a process, in thread area `index` (not 0).
+    pub fn process_thread(
+        &mut self,
+        process: &Process,
+        index: u64,
+        entry: Entry,
+        argument: u64,
+        priority: u8,
+        fault: Slot,
+    ) -> Result<Thread, Failure> {
+        let thread = Thread(self.make(Kind::Thread, 0)?);
+        self.start_in(process, thread, index, entry, argument, priority, fault)?;
+        Ok(thread)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that makes a thread")]
+    fn start_in(
+        &mut self,
+        process: &Process,
+        thread: Thread,
+        index: u64,
+        entry: Entry,
+        argument: u64,
+        priority: u8,
+        fault: Slot,
+    ) -> Outcome {
+        let area = thread::area(index);
+        self.stack(process.space, area)?;
+        let place = Place {
+            table: process.table,
+            space: process.space,
             fault,
             area,
         };
         thread::prepare(thread, place, entry, argument)?;
         thread.priority(priority, priority)?;
-        thread.start()?;
-        Ok(Process {
-            thread,
-            space,
-            table,
-        })
+        Ok(thread.start()?)
     }
 
     /// Fills a space with a copy of this program's code and data.

@@ -238,6 +238,11 @@ pub struct Snippet {
 }
 
 impl Snippet {
+    /// Its first instruction.
+    pub fn start(self) -> u64 {
+        self.run as usize as u64
+    }
+
     /// Executes it. Whoever handles its fault makes it go on at [`Snippet::after`].
     pub fn run(self) {
         // SAFETY: each keeps the ABI and changes no memory.
@@ -356,6 +361,13 @@ pub fn execute(address: u64) {
     unsafe {
         asm!("call {}", in(reg) address, clobber_abi("C"));
     }
+}
+
+/// The word on top of the stack of one of this program's threads, which stands still.
+pub fn top_of_stack(registers: &Registers) -> u64 {
+    let pointer = core::ptr::with_exposed_provenance::<u64>(registers.rsp as usize);
+    // SAFETY: a thread that called `execute` has its return address there, and waits in a fault.
+    unsafe { pointer.read_volatile() }
 }
 
 /// A trap the kernel reports, or that ends the thread if nobody wants to hear of it.

@@ -4,12 +4,15 @@
 mod capabilities;
 mod deaths;
 mod ipc;
+mod irqs;
 mod leases;
 mod mapping;
 mod objects;
+mod pager;
 mod threads;
 mod timeouts;
 mod transfer;
+mod traps;
 
 use crate::lab::{Lab, Outcome};
 
@@ -39,4 +42,8 @@ tests! {
     deaths: endpoint revoked_capability server reply_object caller_goes kills_its_caller_and_itself pager queued_fault
         whole_program;
     leases: four one descriptors missing_pages sizes payload payload_via;
+    traps: instructions privileged without_rights addresses no_alignment_check no_execute all_registers refused_answers
+        stopping handled_at_home while_owing;
+    pager: on_demand;
+    irqs: coalescing order waking rebinding raised_without_end ports edge_line bell;
 }
