@@ -9,6 +9,8 @@ mod leases;
 mod mapping;
 mod objects;
 mod pager;
+mod registers;
+mod schedule;
 mod threads;
 mod timeouts;
 mod transfer;
@@ -46,4 +48,7 @@ tests! {
         stopping handled_at_home while_owing;
     pager: on_demand;
     irqs: coalescing order waking rebinding raised_without_end ports edge_line bell;
+    registers: call_and_reply other_system_calls new_thread fault preemption;
+    schedule: round_robin strict_priority at_once yielding reply_to_a_lower_caller no_inversion paid_time timer_accuracy
+        fair_server;
 }
