@@ -3,12 +3,14 @@
 
 mod capabilities;
 mod deaths;
+mod hostile;
 mod ipc;
 mod irqs;
 mod leases;
 mod mapping;
 mod objects;
 mod pager;
+mod pointers;
 mod registers;
 mod schedule;
 mod threads;
@@ -51,4 +53,6 @@ tests! {
     registers: call_and_reply other_system_calls new_thread fault preemption;
     schedule: round_robin strict_priority at_once yielding reply_to_a_lower_caller no_inversion paid_time timer_accuracy
         fair_server;
+    pointers: every_register every_operation straddling half_destroyed revoked_in_use unconfigured;
+    hostile: floods never_replies revokes_in_use exhausts_itself;
 }
