@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod fuzz;
 pub mod lab;
 pub mod place;
+pub mod random;
 pub mod raw;
 pub mod runner;
 pub mod tests;

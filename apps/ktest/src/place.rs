@@ -59,7 +59,7 @@ pub fn map_stack(
 /// Gives an inactive thread its place, and the registers with which START lets it run `entry(argument)`.
 pub fn prepare(thread: Thread, place: Place, entry: Entry, argument: u64) -> Result<(), Error> {
     thread.configure(place.table, place.space, place.fault, place.area)?;
-    thread.write_registers(&registers(place.area, entry as usize as u64, argument))
+    thread.write_registers(&registers(place.area, entry as *const () as u64, argument))
 }
 
 /// Registers of a thread that begins `entry(argument)` with an empty stack in `area`.

@@ -240,7 +240,7 @@ pub struct Snippet {
 impl Snippet {
     /// Its first instruction.
     pub fn start(self) -> u64 {
-        self.run as usize as u64
+        self.run as *const () as u64
     }
 
     /// Executes it. Whoever handles its fault makes it go on at [`Snippet::after`].

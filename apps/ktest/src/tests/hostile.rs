@@ -5,7 +5,7 @@ use crate::{check, raw, refused, same};
 use abi::object::{captable, endpoint, untyped};
 use abi::{Error, Kind};
 use libsys::lease::Lease;
-use libsys::object::{CapTable, Untyped};
+use libsys::object::{CapTable, OWN_TABLE, Untyped};
 use libsys::syscall::{self, Answer, Slot};
 
 /// A program of many threads floods an endpoint: its server serves others all the same, in turn.
@@ -52,11 +52,20 @@ pub fn never_replies(lab: &mut Lab) -> Outcome {
     let output = syscall::call_until(endpoint, 0, [0; 4], Lease::NONE, soon);
     refused!(output.check(), TimedOut);
     check!(output.delivered());
-    // It took one, so the next is not delivered.
+    // Its caller gave up, so it owes nothing and takes the next.
     let output = syscall::call_until(endpoint, 0, [0; 4], Lease::NONE, soon + 1_000_000);
     refused!(output.check(), TimedOut);
-    check!(!output.delivered());
-    libsys::object::OWN_TABLE.delete(process.thread.0)?;
+    check!(output.delivered());
+    let nobody = lab.endpoint()?;
+    lab.spawn(HIGH, move || {
+        // Until the server has the call; it then spins at its caller's priority.
+        let _ = syscall::recv_until(nobody, soon + 20_000_000);
+        let _ = OWN_TABLE.delete(process.thread.0);
+    })?;
+    // Without a deadline: its death is the answer.
+    let output = syscall::call(endpoint, 0, [0; 4]);
+    refused!(output.check(), PartnerDied);
+    check!(output.delivered());
     Ok(())
 }
 
@@ -125,7 +134,7 @@ pub fn revokes_in_use(lab: &mut Lab) -> Outcome {
             }
             Err(error) => check!(matches!(error, Error::LeaseFault | Error::NoCaller)),
         }
-        let _ = libsys::object::OWN_TABLE.delete(receive);
+        let _ = OWN_TABLE.delete(receive);
         syscall::reply(Answer::new(0, [0; 4])).check()?;
     }
     check!(good > 10 && good < 500);

@@ -18,6 +18,8 @@ mod timeouts;
 mod transfer;
 mod traps;
 
+pub use pointers::NASTY;
+
 use crate::lab::{Lab, Outcome};
 
 /// A test.
