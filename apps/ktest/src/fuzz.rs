@@ -11,22 +11,26 @@ use crate::random::Random;
 use crate::raw::{self, WINDOW};
 use crate::runner::power_off;
 use crate::tests::NASTY;
-use abi::object::{captable, endpoint, frame, irq, space, thread, untyped};
+use abi::object::{captable, endpoint, frame, irq, reply, space, thread, untyped};
 use abi::tag::{Flags, LeaseBits, Op, Transfer};
-use abi::{Kind, PAGE, Tag, fault};
+use abi::{Error, Kind, PAGE, Tag, fault};
 use alloc::vec::Vec;
 use libsys::object::{Frame, Thread, Untyped};
 use libsys::syscall::{self, Answer, Input, Slot};
 use libsys::time::Instant;
 use libsys::{println, rt};
 
+/// Programs of a world.
+const PROGRAMS: u64 = 3;
 /// Calls of one world.
-const WORLD: u64 = 4000;
+const WORLD: u64 = 2500;
 /// Slots of a program's table.
 const SLOTS: u64 = 64;
 /// Where each program finds its counters, a word for each thread; and memory to lend.
 const COUNTERS: u64 = WINDOW;
 const MEMORY: u64 = WINDOW + PAGE;
+/// Behind them, in the same page, a word for each status a call may end with.
+const ANSWERS: u64 = 64;
 /// How often the supervisor looks, in ticks.
 const TICK: u64 = 300_000;
 /// Ticks in which nobody made a call: the world is dead.
@@ -51,11 +55,12 @@ pub fn run() {
         panic!("the manifest gives no `untyped`")
     };
     let (mut done, mut seed) = (0, first);
+    let mut answers = [0; 256];
     let mut witness = Witness::default();
     let mut well = true;
     println!("fuzz begins: {calls} calls, seed {first}");
     while done < calls && well {
-        let world = world(&mut lab, seed, &mut witness);
+        let world = world(&mut lab, seed, &mut witness, &mut answers);
         let made = world.as_ref().map_or(0, |made| *made);
         let outcome = world.map(drop).and(lab.end());
         println!("fuzz seed {seed}: {made} calls, {}", describe(&outcome));
@@ -71,6 +76,12 @@ pub fn run() {
     } = witness;
     println!("witness: {echoes} echoes, {blocks} blocks, {wrong} wrong");
     well &= wrong == 0 && echoes > 0 && blocks > 0;
+    for (code, count) in answers.iter().enumerate().filter(|(_, count)| **count > 0) {
+        match Error::from_code(code as u8) {
+            Some(error) => println!("answers: {error:?} {count}"),
+            None => println!("answers: {code} {count}"),
+        }
+    }
     println!(
         "fuzz ends: {done} calls, {}",
         if well { "ok" } else { "FAILED" }
@@ -103,14 +114,18 @@ struct Caller {
 }
 
 /// One world; returns how many calls were made.
-fn world(lab: &mut Lab, seed: u64, witness: &mut Witness) -> Result<u64, Failure> {
+fn world(
+    lab: &mut Lab,
+    seed: u64,
+    witness: &mut Witness,
+    answers: &mut [u64; 256],
+) -> Result<u64, Failure> {
     lab.begin()?;
     let mut random = Random::new(seed);
     let faults = lab.endpoint()?;
     let shared = lab.endpoint()?;
     let mut callers = Vec::new();
-    for (number, priority) in [20, 30, 30].into_iter().enumerate() {
-        let number = number as u64;
+    for (number, priority) in (0..PROGRAMS).zip([20, 30, 30]) {
         let process = lab.process(caller, seed << 8 | number << 4, 0, &[], faults)?;
         process.thread.suspend()?;
         let second = (seed << 8 | number << 4 | 1, priority / 2 + 10);
@@ -151,6 +166,11 @@ fn world(lab: &mut Lab, seed: u64, witness: &mut Witness) -> Result<u64, Failure
         }
         quiet = if now == total { quiet + 1 } else { 0 };
         total = now;
+    }
+    for page in 1..=PROGRAMS {
+        for (word, answers) in (ANSWERS..).zip(answers.iter_mut()) {
+            *answers += raw::read(WINDOW + page * PAGE + 8 * word);
+        }
     }
     Ok(total)
 }
@@ -230,16 +250,20 @@ extern "C" fn caller(argument: u64) -> ! {
         for word in [4, 5, 120, 121, 122, 123, 124, 125] {
             syscall::set_word(word, number(&mut random));
         }
-        syscall::enter(input);
-        raw::write(counter, raw::read(counter) + 1);
+        let status = syscall::enter(input).tag.status();
+        for word in [counter, COUNTERS + 8 * (ANSWERS + status as u64)] {
+            raw::write(word, raw::read(word) + 1);
+        }
     }
 }
 
-/// A random system call: mostly sensible in most of its parts, so that it gets far.
+/// A random system call: half of them mean something, half mean nothing.
 fn input(random: &mut Random) -> Input {
+    if random.below(2) == 0 {
+        let (target, label, words) = invocation(random);
+        return Input::new(Tag::new(Op::Call, label, 0, Flags::empty()), target, words);
+    }
     let op = random.of(&[
-        Op::Call,
-        Op::Call,
         Op::Call,
         Op::Call,
         Op::ReplyRecv,
@@ -247,44 +271,49 @@ fn input(random: &mut Random) -> Input {
         Op::Reply,
         Op::Yield,
     ]);
-    let mut flags = Flags::from_bits_retain(random.next() as u32 & 0x80e0);
-    if random.below(4) != 0 {
-        flags &= random.of(&[
-            Flags::CAP,
-            Flags::LEASES,
-            Flags::VIA,
-            Flags::PAYLOAD,
-            Flags::empty(),
-        ]);
-    }
+    let known = match op {
+        Op::Call => Flags::CAP | Flags::LEASES,
+        Op::ReplyRecv | Op::Reply => Flags::PAYLOAD | Flags::CAP | Flags::VIA,
+        Op::Recv => Flags::CAP | Flags::VIA,
+        _ => Flags::empty(),
+    };
+    let mut flags = Flags::from_bits_retain(random.next() as u32) & known;
     // Most waiting ends by itself.
     if random.below(16) != 0 && !matches!(op, Op::Reply | Op::Yield) {
         flags |= Flags::TIMED;
     }
-    let extra = random.of(&[0, 0, 0, 1, 16, 116, 127]);
-    let mut label = random.below(10) as u32;
-    // Destroying is easy; building needs more luck.
-    if (captable::DELETE..=captable::REVOKE).contains(&label) && random.below(4) != 0 {
-        label = 0;
-    }
-    let mut tag = Tag::new(op, label, extra, flags);
-    if random.below(64) == 0 {
-        tag = Tag(random.next());
+    let mut tag = Tag::new(
+        op,
+        random.below(4) as u32,
+        random.of(&[0, 0, 0, 1, 16, 116]),
+        flags,
+    );
+    match random.below(32) {
+        0 => tag = Tag(random.next()),
+        1 => tag = Tag(tag.0 ^ 1 << random.below(64)),
+        _ => {}
     }
     let lent = random.below(3 * PAGE) | random.next() & (LeaseBits::READ | LeaseBits::WRITE).bits();
+    let pass = slot(random).0 as u64 | random.next() & 1 << 31;
     Input {
         tag,
-        target: slot(random),
-        via: slot(random),
+        target: if random.below(4) == 0 {
+            slot(random)
+        } else {
+            random.of(&ENDPOINTS)
+        },
+        via: if random.below(4) == 0 {
+            slot(random)
+        } else {
+            Slot(10 + random.below(2) as u32)
+        },
         base: address(random),
         length: if random.below(8) == 0 {
             number(random)
         } else {
             lent
         },
-        transfer: Transfer::from_bits(
-            slot(random).0 as u64 | (slot(random).0 as u64) << 32 | random.next() & 1 << 31,
-        ),
+        transfer: Transfer::from_bits(pass | random.below(SLOTS) << 32),
         deadline: Instant::now()
             .0
             .wrapping_add(random.below(60_000))
@@ -296,6 +325,78 @@ fn input(random: &mut Random) -> Input {
             number(random),
         ],
     }
+}
+
+/// Slots with endpoints in them, while they last.
+const ENDPOINTS: [Slot; 4] = [Slot(5), Slot(7), Slot(8), Slot(9)];
+
+/// An operation of an object, its arguments right in kind; one of them may then be replaced.
+fn invocation(random: &mut Random) -> (Slot, u32, [u64; 4]) {
+    let free = 21 + random.below(SLOTS - 21);
+    let used = 1 + random.below(20);
+    let any = random.below(SLOTS);
+    let (target, label, mut words) = match random.below(16) {
+        0..3 => (
+            1,
+            captable::DERIVE,
+            [free, used, random.next() & 15, random.below(2)],
+        ),
+        3 => (1, captable::MOVE, [free, any, 0, 0]),
+        4 => (
+            1,
+            random.of(&[captable::DELETE, captable::REVOKE]),
+            [free, 0, 0, 0],
+        ),
+        5 => (1, captable::IDENTIFY, [any, 5, 0, 0]),
+        6 | 7 => {
+            let kind = 1 + random.below(8);
+            let bits = random.of(&[0, 4, 6, 12, 15]);
+            let what = kind | bits << 8 | (1 + random.below(3)) << 16;
+            (
+                random.of(&[17, 19]),
+                untyped::RETYPE,
+                [what, random.of(&[1, 13, 18]), free, random.next() & 7],
+            )
+        }
+        8 => {
+            let page = WINDOW + (2 + random.below(64)) * PAGE;
+            let frame = if random.below(2) == 0 { 6 } else { any };
+            (
+                random.of(&[2, 15]),
+                random.of(&[space::MAP, space::UNMAP]),
+                [frame, page, 1 + random.below(4), 0],
+            )
+        }
+        9 => (
+            random.of(&[3, 4, 16]),
+            random.below(9) as u32,
+            [random.below(31), random.below(31), 0, 0],
+        ),
+        10 => (16, thread::CONFIGURE, [1, random.of(&[2, 15]), 5, area(2)]),
+        11 => (
+            12,
+            random.below(4) as u32,
+            [random.of(&[5, 8, 9]), any, 0, 0],
+        ),
+        12 => (20, irq::RAISE, [0; 4]),
+        13 => (random.of(&[0, 10, 11]), reply::DEFER, [0; 4]),
+        14 => {
+            let own = MEMORY + random.below(PAGE);
+            let label = random.of(&[reply::LEASE_READ, reply::LEASE_WRITE, reply::LEASE_INFO]);
+            (
+                random.of(&[0, 10, 11]),
+                label,
+                [random.below(4), random.below(PAGE), own, random.below(PAGE)],
+            )
+        }
+        // Even what it has from the beginning may go, but seldom.
+        _ if random.below(16) == 0 => (1, captable::DELETE, [any, 0, 0, 0]),
+        _ => (any, random.below(10) as u32, [number(random); 4]),
+    };
+    if random.below(8) == 0 {
+        words[random.below(4) as usize] = number(random);
+    }
+    (Slot(target as u32), label, words)
 }
 
 /// Mostly one that is in use.
