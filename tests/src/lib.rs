@@ -68,5 +68,6 @@ pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome 
     let outcome = run::attend(&mut booted.machine, &options, &mut |_| Ok(()));
     let outcome = outcome.expect("the machine can be followed");
     println!("{}", booted.symbols.annotate(&outcome.log));
+    println!("{:?}: {:?}", outcome.status, outcome.explanation);
     outcome
 }

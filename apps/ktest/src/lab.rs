@@ -99,6 +99,7 @@ const STACK: u64 = 4;
 /// No helper needs longer than this many seconds; it only ends tests that hang.
 const PATIENCE: u64 = 20;
 
+/// What a helper borrows, at an address that stays.
 struct Job {
     thread: Thread,
     run: Box<dyn Fn()>,
@@ -114,6 +115,7 @@ pub struct Lab {
     next: u32,
     areas: u64,
     kept: u32,
+    #[expect(clippy::vec_box, reason = "helpers know the address of theirs")]
     jobs: Vec<Box<Job>>,
     ended: Vec<Slot>,
     before: Vec<Option<Kind>>,

@@ -176,7 +176,7 @@ pub fn missing_pages(lab: &mut Lab) -> Outcome {
         .map(read_only, WINDOW + 2 * PAGE, frame::READ, space::WRITE_BACK)?;
     // Two pages, a read-only one, and nothing.
     lab.spawn(HIGH, move || {
-        lend(endpoint, WINDOW, 4 * PAGE | READ | WRITE);
+        lend(endpoint, WINDOW, (4 * PAGE) | READ | WRITE);
     })?;
     syscall::recv(endpoint).check()?;
     let own = vec![6u8; 4 * PAGE as usize];

@@ -30,11 +30,11 @@ fn resume_with(registers: &Registers) -> Answer<'static> {
     }
 }
 
+/// A snippet, the vectors it may trap with, error code, address.
+type Case = (fn() -> Snippet, &'static [u64], u64, u64);
+
 /// Runs each snippet in a thread whose faults come here, checks the report and lets it go on behind the instruction.
-fn provoke(
-    lab: &mut Lab,
-    cases: &'static [(fn() -> Snippet, &'static [u64], u64, u64)],
-) -> Outcome {
+fn provoke(lab: &mut Lab, cases: &'static [Case]) -> Outcome {
     let faults = lab.endpoint()?;
     let setup = Setup {
         priority: HIGH,
@@ -284,7 +284,7 @@ pub fn refused_answers(lab: &mut Lab) -> Outcome {
     }
     same!(helper.info()?.state, 4);
     let flags = Registers {
-        rflags: u64::MAX & !0x100,
+        rflags: !0x100,
         ..good
     };
     syscall::reply(resume_with(&flags)).check()?;
