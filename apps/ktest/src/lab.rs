@@ -1,76 +1,20 @@
 //! What a test works with: memory that is its own, objects made of it, and threads. All of it goes when the test ends,
 //! and the lab then counts what is left.
 
-use crate::place::{self as thread, Entry, Place};
+use crate::outcome::{Failure, Outcome};
+use crate::place::{self as thread, Place};
 use crate::raw::{self, WINDOW};
 use abi::object::{endpoint, frame, space, untyped};
-use abi::{Error, Kind, PAGE, Rights};
+use abi::{Kind, PAGE, Rights};
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::panic::Location;
 use libsys::lease::Lease;
 use libsys::object::{CapTable, Frame, Irq, OWN_TABLE, Reply, Space, Thread, Untyped};
 use libsys::rt;
 use libsys::syscall::{self, Answer, Slot};
 use libsys::time::Instant;
-
-/// Why a test failed.
-#[derive(Debug)]
-pub struct Failure(pub String);
-
-/// What a test returns.
-pub type Outcome = Result<(), Failure>;
-
-impl From<Error> for Failure {
-    #[track_caller]
-    fn from(error: Error) -> Self {
-        Failure(format!("{error:?} at {}", Location::caller()))
-    }
-}
-
-/// Fails the test unless a condition holds.
-#[macro_export]
-macro_rules! check {
-    ($condition:expr) => {
-        if !$condition {
-            return Err($crate::lab::Failure(::alloc::format!(
-                "{} ({}:{})",
-                stringify!($condition),
-                file!(),
-                line!()
-            )));
-        }
-    };
-}
-
-/// Fails the test unless two values are equal.
-#[macro_export]
-macro_rules! same {
-    ($left:expr, $right:expr) => {
-        match (&$left, &$right) {
-            (left, right) => {
-                if left != right {
-                    return Err($crate::lab::Failure(::alloc::format!(
-                        "{} = {left:x?}, not {right:x?} ({}:{})",
-                        stringify!($left),
-                        file!(),
-                        line!()
-                    )));
-                }
-            }
-        }
-    };
-}
-
-/// Fails the test unless an operation fails with this error.
-#[macro_export]
-macro_rules! refused {
-    ($operation:expr, $error:ident) => {
-        $crate::same!($operation.map(|_| ()).err(), Some(::abi::Error::$error))
-    };
-}
 
 /// Priority of the thread that runs the tests.
 pub const NORMAL: u8 = 50;
@@ -84,10 +28,10 @@ pub const CEILING: u8 = 100;
 
 /// Slots from here on are the lab's; those below are libsys's and root's.
 const FIRST: u32 = 64;
-const MEMORY: Untyped = Untyped(Slot(FIRST));
-const VAULT: CapTable = CapTable(Slot(FIRST + 1));
+pub(crate) const MEMORY: Untyped = Untyped(Slot(FIRST));
+pub(crate) const VAULT: CapTable = CapTable(Slot(FIRST + 1));
 const DONE: Slot = Slot(FIRST + 2);
-const SPARE: Slot = Slot(FIRST + 3);
+pub(crate) const SPARE: Slot = Slot(FIRST + 3);
 const NOBODY: Slot = Slot(FIRST + 4);
 const FREE: u32 = FIRST + 5;
 /// Slots of the program's table (root's `layout::TABLE_BITS`).
@@ -114,7 +58,7 @@ pub struct Lab {
     root: Untyped,
     next: u32,
     areas: u64,
-    kept: u32,
+    pub(crate) kept: u32,
     #[expect(clippy::vec_box, reason = "helpers know the address of theirs")]
     jobs: Vec<Box<Job>>,
     ended: Vec<Slot>,
@@ -262,7 +206,7 @@ impl Lab {
         Ok((thread, area))
     }
 
-    fn stack(&mut self, space: Space, area: u64) -> Outcome {
+    pub(crate) fn stack(&mut self, space: Space, area: u64) -> Outcome {
         let keep = (VAULT, Slot(self.kept));
         self.kept += STACK as u32;
         Ok(thread::map_stack(MEMORY, space, area, STACK, SPARE, keep)?)
@@ -348,101 +292,6 @@ impl Lab {
         let until = Instant::now().0 + ticks;
         let _ = syscall::call_until(NOBODY, 0, [0; 4], Lease::NONE, until);
     }
-
-    /// Starts a thread in a new space of its own with a copy of this program's image, at `entry`. It has `capabilities` in
-    /// slots 1.. of a table of its own, and its faults go to `fault`.
-    pub fn process(
-        &mut self,
-        entry: Entry,
-        argument: u64,
-        priority: u8,
-        capabilities: &[(Slot, Rights, u64)],
-        fault: Slot,
-    ) -> Result<Process, Failure> {
-        let space = Space(self.make(Kind::Space, 16)?);
-        let table = self.table(6)?;
-        let thread = Thread(self.make(Kind::Thread, 0)?);
-        self.copy_image(space)?;
-        for (slot, (source, rights, badge)) in (1..).zip(capabilities) {
-            table.derive(Slot(slot), *source, *rights, *badge)?;
-        }
-        let process = Process {
-            thread,
-            space,
-            table,
-        };
-        self.start_in(&process, thread, 0, entry, argument, priority, fault)?;
-        Ok(process)
-    }
-
-    /// Starts another thread in a process, in thread area `index` (not 0).
-    pub fn process_thread(
-        &mut self,
-        process: &Process,
-        index: u64,
-        entry: Entry,
-        argument: u64,
-        priority: u8,
-        fault: Slot,
-    ) -> Result<Thread, Failure> {
-        let thread = Thread(self.make(Kind::Thread, 0)?);
-        self.start_in(process, thread, index, entry, argument, priority, fault)?;
-        Ok(thread)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all that makes a thread")]
-    fn start_in(
-        &mut self,
-        process: &Process,
-        thread: Thread,
-        index: u64,
-        entry: Entry,
-        argument: u64,
-        priority: u8,
-        fault: Slot,
-    ) -> Outcome {
-        let area = thread::area(index);
-        self.stack(process.space, area)?;
-        let place = Place {
-            table: process.table,
-            space: process.space,
-            fault,
-            area,
-        };
-        thread::prepare(thread, place, entry, argument)?;
-        thread.priority(priority, priority)?;
-        Ok(thread.start()?)
-    }
-
-    /// Fills a space with a copy of this program's code and data.
-    fn copy_image(&mut self, space: Space) -> Outcome {
-        for segment in raw::image() {
-            for offset in (0..segment.end - segment.start).step_by(PAGE as usize) {
-                MEMORY.retype(Kind::Frame, 12, 1, OWN_TABLE, SPARE, untyped::ALL)?;
-                let page = Frame(SPARE);
-                let rights = frame::READ | frame::WRITE;
-                self.space.map(page, WINDOW, rights, space::WRITE_BACK)?;
-                raw::copy_page(&segment, offset, WINDOW);
-                self.space.unmap(page)?;
-                let address = segment.start + offset;
-                space.map(page, address, segment.rights, space::WRITE_BACK)?;
-                VAULT.move_from(Slot(self.kept), SPARE)?;
-                self.kept += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A thread in a space of its own.
-#[derive(Clone, Copy)]
-pub struct Process {
-    /// Its thread.
-    pub thread: Thread,
-    /// Its space.
-    pub space: Space,
-    /// Its table.
-    pub table: CapTable,
 }
 
 /// What every helper runs.
@@ -470,12 +319,4 @@ fn kinds() -> Vec<Option<Kind>> {
         .map(|slot| OWN_TABLE.identify(Slot(slot), Slot(0)).ok())
         .map(|identity| identity.map(|identity| identity.kind))
         .collect()
-}
-
-/// The message of a failure.
-pub fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Ok(()) => "ok".to_string(),
-        Err(failure) => format!("FAILED: {}", failure.0),
-    }
 }

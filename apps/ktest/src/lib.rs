@@ -6,9 +6,12 @@
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod calls;
 pub mod fuzz;
 pub mod lab;
+pub mod outcome;
 pub mod place;
+pub mod process;
 pub mod random;
 pub mod raw;
 pub mod runner;

@@ -1,6 +1,7 @@
 //! Runs the tests and says how each ended.
 
-use crate::lab::{Lab, Outcome, describe};
+use crate::lab::Lab;
+use crate::outcome::{Outcome, describe};
 use crate::tests::{TESTS, Test};
 use libsys::proto::control;
 use libsys::{print, println, rt, syscall};

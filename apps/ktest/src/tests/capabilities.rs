@@ -1,6 +1,7 @@
 //! Capabilities: derive, mint, move, delete, revoke, identify.
 
-use crate::lab::{ENDPOINT, Failure, HIGH, Lab, Outcome};
+use crate::lab::{ENDPOINT, HIGH, Lab};
+use crate::outcome::{Failure, Outcome};
 use crate::{check, refused, same};
 use abi::object::*;
 use abi::{Error, Kind};

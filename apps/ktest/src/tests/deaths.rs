@@ -1,6 +1,7 @@
 //! What its partners hear when an object goes in the middle of IPC.
 
-use crate::lab::{ENDPOINT, HIGH, LOW, Lab, NORMAL, Outcome};
+use crate::lab::{ENDPOINT, HIGH, LOW, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::place::Place;
 use crate::{check, raw, refused, same};
 use abi::Error;
@@ -11,7 +12,10 @@ use libsys::object::{OWN_TABLE, Reply, Thread};
 use libsys::syscall::{self, Answer, CALLER, Slot};
 
 /// A helper that calls `endpoint` and keeps the low half of the tag it gets.
-fn caller(lab: &mut Lab, endpoint: Slot) -> Result<(Thread, Arc<AtomicU64>), crate::lab::Failure> {
+fn caller(
+    lab: &mut Lab,
+    endpoint: Slot,
+) -> Result<(Thread, Arc<AtomicU64>), crate::outcome::Failure> {
     let result = Arc::new(AtomicU64::new(0));
     let seen = result.clone();
     let thread = lab.spawn(HIGH, move || {

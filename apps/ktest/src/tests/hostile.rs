@@ -1,6 +1,7 @@
 //! Programs that mean harm: only they are hurt.
 
-use crate::lab::{HIGH, LOW, Lab, NORMAL, Outcome, after};
+use crate::lab::{HIGH, LOW, Lab, NORMAL, after};
+use crate::outcome::Outcome;
 use crate::{check, raw, refused, same};
 use abi::object::{captable, endpoint, untyped};
 use abi::{Error, Kind};

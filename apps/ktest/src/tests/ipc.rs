@@ -1,6 +1,7 @@
 //! The rendezvous: call, receive, reply, and callers set aside.
 
-use crate::lab::{HIGH, LOW, Lab, NORMAL, Outcome};
+use crate::lab::{HIGH, LOW, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::{check, refused, same};
 use abi::Tag;
 use abi::tag::{Flags, Message, Op};

@@ -1,6 +1,7 @@
 //! Interrupts as messages: raised by programs, and of a real line (the interval timer's, GSI 2).
 
-use crate::lab::{HIGH, Lab, NORMAL, Outcome};
+use crate::lab::{HIGH, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::{check, refused, same};
 use abi::object::{endpoint, ioports, irq};
 use abi::tag::Message;
@@ -150,7 +151,7 @@ fn devices() -> Option<(IoPorts, Irq)> {
 /// Port numbers and widths outside a capability's range, block lengths, and rights.
 pub fn ports(lab: &mut Lab) -> Outcome {
     let Some((ports, _)) = devices() else {
-        return Err(crate::lab::Failure("no timer".into()));
+        return Err(crate::outcome::Failure("no timer".into()));
     };
     for label in [
         ioports::IN,
@@ -201,7 +202,7 @@ pub fn ports(lab: &mut Lab) -> Outcome {
 /// The interval timer at 1,000 Hz, each tick a message.
 pub fn edge_line(lab: &mut Lab) -> Outcome {
     let Some((ports, irq)) = devices() else {
-        return Err(crate::lab::Failure("no timer".into()));
+        return Err(crate::outcome::Failure("no timer".into()));
     };
     let endpoint = lab.endpoint()?;
     irq.bind(endpoint, 0x40)?;

@@ -1,6 +1,7 @@
 //! Leases: what a caller lends, who reaches it, and how far.
 
-use crate::lab::{HIGH, Lab, Outcome};
+use crate::lab::{HIGH, Lab};
+use crate::outcome::Outcome;
 use crate::raw::{self, WINDOW};
 use crate::{check, refused, same};
 use abi::object::{frame, reply, space};

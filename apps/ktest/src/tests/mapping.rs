@@ -1,6 +1,7 @@
 //! Spaces and frames: MAP and UNMAP.
 
-use crate::lab::{HIGH, Lab, Outcome, Setup};
+use crate::lab::{HIGH, Lab, Setup};
+use crate::outcome::Outcome;
 use crate::raw::{self, WINDOW};
 use crate::{check, refused, same};
 use abi::object::frame::{EXEC, READ, WRITE};

@@ -20,7 +20,8 @@ mod traps;
 
 pub use pointers::NASTY;
 
-use crate::lab::{Lab, Outcome};
+use crate::lab::Lab;
+use crate::outcome::Outcome;
 
 /// A test.
 pub type Test = fn(&mut Lab) -> Outcome;

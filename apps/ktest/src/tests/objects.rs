@@ -1,6 +1,7 @@
 //! Memory becomes objects: RETYPE.
 
-use crate::lab::{Lab, Outcome};
+use crate::lab::Lab;
+use crate::outcome::Outcome;
 use crate::{check, raw, refused, same};
 use abi::object::{captable, endpoint, frame, irq, space, thread, untyped};
 use abi::{Error, Kind, PAGE};

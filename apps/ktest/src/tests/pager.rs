@@ -1,6 +1,7 @@
 //! Memory on demand, by a pager at user level.
 
-use crate::lab::{HIGH, Lab, Outcome};
+use crate::lab::{HIGH, Lab};
+use crate::outcome::Outcome;
 use crate::raw::{self, WINDOW};
 use crate::{check, same};
 use abi::fault::{RESUME, STOP};

@@ -1,6 +1,7 @@
 //! Bad input of the kinds no other file has: numbers for pointers and lengths, and objects in every state of their end.
 
-use crate::lab::{HIGH, Lab, NORMAL, Outcome};
+use crate::lab::{HIGH, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::raw;
 use crate::{check, refused, same};
 use abi::object::{captable, endpoint, reply, thread};

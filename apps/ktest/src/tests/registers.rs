@@ -1,6 +1,7 @@
 //! No register passes from one thread to another but those the ABI names (B1's table).
 
-use crate::lab::{HIGH, LOW, Lab, Outcome, Setup};
+use crate::lab::{HIGH, LOW, Lab, Setup};
+use crate::outcome::Outcome;
 use crate::{check, raw, same};
 use abi::fault::{RESUME, Registers};
 use abi::tag::{Flags, Op};

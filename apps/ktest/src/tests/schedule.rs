@@ -1,6 +1,7 @@
 //! Who runs: strict priority, turns among equals, paid time, and no inversion.
 
-use crate::lab::{HIGH, LOW, Lab, NORMAL, Outcome};
+use crate::lab::{HIGH, LOW, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::{check, same};
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,6 +1,7 @@
 //! Threads: CONFIGURE, PRIORITY, START, SUSPEND, registers, and ways to go.
 
-use crate::lab::{CEILING, HIGH, LOW, Lab, NORMAL, Outcome};
+use crate::lab::{CEILING, HIGH, LOW, Lab, NORMAL};
+use crate::outcome::Outcome;
 use crate::place::{Place, area, prepare};
 use crate::{check, raw, refused, same};
 use abi::fault::Registers;

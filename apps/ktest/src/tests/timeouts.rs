@@ -1,6 +1,7 @@
 //! Deadlines, polls and CANCEL, and what each says about delivery.
 
-use crate::lab::{HIGH, LOW, Lab, Outcome, after};
+use crate::lab::{HIGH, LOW, Lab, after};
+use crate::outcome::Outcome;
 use crate::{check, refused, same};
 use abi::Error;
 use alloc::sync::Arc;

@@ -1,6 +1,7 @@
 //! Capabilities that travel with messages.
 
-use crate::lab::{ENDPOINT, HIGH, Lab, Outcome};
+use crate::lab::{ENDPOINT, HIGH, Lab};
+use crate::outcome::Outcome;
 use crate::{check, refused, same};
 use abi::object::{captable, endpoint};
 use abi::tag::{Flags, Transfer};

@@ -1,6 +1,7 @@
 //! Exceptions as messages.
 
-use crate::lab::{HIGH, Lab, Outcome, Setup};
+use crate::lab::{HIGH, Lab, Setup};
+use crate::outcome::Outcome;
 use crate::raw::{self, Snippet};
 use crate::{check, refused, same};
 use abi::fault::{EXTRA, RESUME, Registers, STOP};
