@@ -8,7 +8,6 @@ use abi::object::{endpoint, frame, space, untyped};
 use abi::{Kind, PAGE, Rights};
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use libsys::lease::Lease;
 use libsys::object::{CapTable, Frame, Irq, OWN_TABLE, Reply, Space, Thread, Untyped};
