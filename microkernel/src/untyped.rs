@@ -216,7 +216,8 @@ fn create(
     unsafe {
         match request.kind {
             Kind::Thread => {
-                thread::create(address);
+                // START of a thread that was never configured is a fault at its first instruction.
+                thread::create(address).cr3.set(kernel.empty_root);
             }
             Kind::Endpoint => {
                 Ref::create(address, Endpoint::new());

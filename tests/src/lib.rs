@@ -1,6 +1,7 @@
 //! What the integration tests in `tests/tests/` share.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::time::Duration;
 
@@ -52,5 +53,21 @@ pub fn execute_system(options: &Options, system: &System) -> Outcome {
     let (outcome, symbols) =
         run::execute(&options, system, |_| Ok(()), &mut |_| Ok(())).expect("the machine starts");
     println!("{}", symbols.annotate(&outcome.log));
+    outcome
+}
+
+/// Boots a system that powers off by itself, with `more` arguments for QEMU, and returns how it ended.
+///
+/// # Panics
+/// The machine could not be started.
+pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome {
+    let _seat = seat();
+    let mut options = options.clone();
+    options.timeout.get_or_insert(LIMIT);
+    let mut booted = run::boot_with(&options, system, more).expect("the machine starts");
+    let outcome = run::attend(&mut booted.machine, &options, &mut |_| Ok(()));
+    let outcome = outcome.expect("the machine can be followed");
+    println!("{}", booted.symbols.annotate(&outcome.log));
+    println!("{:?}: {:?}", outcome.status, outcome.explanation);
     outcome
 }
