@@ -1,9 +1,11 @@
 //! Disk images: the checks before QEMU starts, and the default disk.
 
 use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
 
 use crate::paths;
 
@@ -42,13 +44,15 @@ pub fn check(file: &Path, read_only: bool) -> Result<()> {
     Ok(())
 }
 
-/// The disk of a run that names none: kept from run to run, made if missing. Each sector says its number.
-pub fn default() -> Result<PathBuf> {
-    let file = paths::state()?.join("default-disk.img");
-    if !file.exists() {
-        paths::write(&file, &generated(DEFAULT_SECTORS))?;
-    }
-    Ok(file)
+/// The disk of a run that names none: always the same, and gone after the run, so that runs may be simultaneous and
+/// nobody finds what another left.
+pub fn default() -> Result<NamedTempFile> {
+    let make = || {
+        let mut file = NamedTempFile::new_in(paths::state()?)?;
+        file.write_all(&generated(DEFAULT_SECTORS))?;
+        Ok(file)
+    };
+    make().map_err(|error: anyhow::Error| error.context("cannot make a disk"))
 }
 
 /// A disk with a greeting in sector 0 and, in the others, their numbers.
@@ -73,7 +77,7 @@ mod tests {
     #[test]
     fn the_default_disk_is_a_disk() {
         let file = default().expect("it can be made");
-        check(&file, false).expect("it passes the checks");
+        check(file.path(), false).expect("it passes the checks");
         let bytes = generated(3);
         assert_eq!(bytes.len(), 3 * 512);
         assert!(bytes.starts_with(b"Hello from sector 0"));

@@ -53,12 +53,14 @@ pub fn build(system: &System) -> Result<Image> {
         let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
         files.insert(name.to_string(), stripped);
     }
+    let in_order = system.manifest.programs.iter();
+    let files_in_order = in_order.map(|program| program.file().to_string()).collect();
     let loader = folder.join("loader");
     paths::write(&loader, &built("loader")?)?;
     Ok(Image {
         loader,
         archive: pack(&files)?,
-        symbols: Symbols::new(folder),
+        symbols: Symbols::new(folder, files_in_order),
     })
 }
 

@@ -35,7 +35,13 @@ pub fn packages(what: &str, packages: &[&str]) -> Result<()> {
         }
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-o", "DPkg::Lock::Timeout=300", "-q"])
+            .args([
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                "-o",
+                "APT::Status-Fd=1",
+                "-q",
+            ])
             .args(arguments);
         Step {
             title,

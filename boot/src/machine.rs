@@ -1,4 +1,4 @@
-//! A running emulator: bytes to and from its serial line, and its end. It never outlives its owner.
+//! A running emulator: bytes to and from its serial line, its monitor, and its end. It never outlives its owner.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,6 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+
+use crate::monitor::Monitor;
 
 /// What happens to a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,7 @@ impl Terminal {
 /// A running emulator.
 pub struct Machine {
     child: Child,
+    monitor: Option<Monitor>,
     input: Option<File>,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -68,12 +71,13 @@ pub struct Machine {
 impl Machine {
     /// Starts an emulator whose serial line is its standard input and output.
     pub fn start(mut command: Command) -> Result<Machine> {
+        let monitor = Monitor::new(&mut command)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = spawn(command)?;
         let output = child.stdout.take().context("no standard output")?;
         let input = child.stdin.take().context("no standard input")?;
         let (input, output) = (OwnedFd::from(input), OwnedFd::from(output));
-        Machine::follow(child, input.into(), output.into())
+        Machine::follow(child, Some(monitor), input.into(), output.into())
     }
 
     /// Starts an emulator whose serial line is `terminal`; its standard output is not wanted.
@@ -82,10 +86,15 @@ impl Machine {
         command.stdin(terminal.theirs).stdout(Stdio::null());
         let child = spawn(command)?;
         let output = terminal.ours.try_clone()?;
-        Machine::follow(child, terminal.ours, output)
+        Machine::follow(child, None, terminal.ours, output)
     }
 
-    fn follow(mut child: Child, input: File, output: File) -> Result<Machine> {
+    fn follow(
+        mut child: Child,
+        monitor: Option<Monitor>,
+        input: File,
+        output: File,
+    ) -> Result<Machine> {
         let (sender, events) = channel();
         let mut complaints = child.stderr.take().context("no standard error")?;
         let complaints = std::thread::spawn(move || {
@@ -98,6 +107,7 @@ impl Machine {
         std::thread::spawn(move || forward(output, &events_of_output));
         Ok(Machine {
             child,
+            monitor,
             input: Some(input),
             events,
             sender,
@@ -128,6 +138,15 @@ impl Machine {
             .write_all(bytes)
             .and_then(|()| input.flush())
             .context("the emulator takes no input any more")
+    }
+
+    /// Sends the machine a non-maskable interrupt. Postern's kernel then reports where it is, and stops.
+    ///
+    /// # Errors
+    /// QEMU does not answer, or this is not QEMU.
+    pub fn interrupt(&self) -> Result<()> {
+        let monitor = self.monitor.as_ref().context("Bochs has no monitor")?;
+        monitor.interrupt()
     }
 
     /// The next event; `None` if there was none until `deadline`.

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -17,8 +18,14 @@ use crate::system::System;
 use crate::terminal::Raw;
 use crate::{bochs, disk, image, paths};
 
-/// Lines of the log that are shown when a run ends badly.
+/// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
+/// How a kernel's report begins.
+const PANIC: &str = "KERNEL PANIC:";
+/// Most reads of the keyboard that wait for the guest. A person does not type so much; a pipe then waits, too.
+const TYPED_AHEAD: usize = 1024;
+/// How long a machine that hangs may take to report where.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A machine that has just been started.
 pub struct Booted {
@@ -26,15 +33,16 @@ pub struct Booted {
     pub machine: Machine,
     /// Symbols of its programs.
     pub symbols: Symbols,
-    /// Files of the emulator; they go when the run does.
-    _files: Files,
+    /// What the emulator reads: it goes with this value.
+    pub files: Files,
 }
 
-enum Files {
-    Archive(
-        #[expect(dead_code, reason = "the file lives as long as this")] tempfile::NamedTempFile,
-    ),
-    Folder(#[expect(dead_code, reason = "the folder lives as long as this")] tempfile::TempDir),
+/// Files of a run.
+pub enum Files {
+    /// For QEMU: the system's archive, and its disk if it was made for this run.
+    Disk(tempfile::NamedTempFile, Option<tempfile::NamedTempFile>),
+    /// For Bochs: a folder.
+    Folder(tempfile::TempDir),
 }
 
 /// How a run ended, and what it printed.
@@ -113,7 +121,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         return Ok(Booted {
             machine: Machine::start_on(bochs.serial, bochs.command)?,
             symbols: image.symbols,
-            _files: Files::Folder(bochs.folder),
+            files: Files::Folder(bochs.folder),
         });
     }
     let mut archive =
@@ -121,7 +129,13 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     archive
         .write_all(&image.archive)
         .context("cannot write the archive")?;
-    let mut command = qemu::command(options, &image.loader, archive.path())?;
+    let mut options = options.clone();
+    let mut disk = None;
+    if options.disks.is_empty() {
+        let file = disk.insert(disk::default()?);
+        options.disks.push(file.path().into());
+    }
+    let mut command = qemu::command(&options, &image.loader, archive.path())?;
     command.args(more);
     if options.gdb {
         let kernel = image.symbols.file(bootinfo::archive::KERNEL);
@@ -133,7 +147,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     Ok(Booted {
         machine: Machine::start(command)?,
         symbols: image.symbols,
-        _files: Files::Archive(archive),
+        files: Files::Disk(archive, disk),
     })
 }
 
@@ -152,7 +166,7 @@ pub fn execute(
     let Booted {
         mut machine,
         symbols,
-        _files,
+        files: _files,
     } = boot(options, &system)?;
     prepare(&machine)?;
     let mut filter = Filter::new(&nonce);
@@ -179,23 +193,28 @@ fn attach(
     let Booted {
         mut machine,
         symbols,
-        _files,
+        files: _files,
     } = boot(options, system)?;
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
-    let (input, reporter) = (
-        machine.take_input().context("the machine has no input")?,
-        machine.reporter(),
-    );
+    let guest = machine.take_input().context("the machine has no input")?;
+    let reporter = machine.reporter();
     let escapes = raw.is_some();
-    std::thread::spawn(move || type_in(input, escapes, &reporter));
-    let outcome = attend(&mut machine, options, print);
+    let (keyboard, typed) = sync_channel(TYPED_AHEAD);
+    let (alive, first_sign) = channel();
+    std::thread::spawn(move || read_keys(&keyboard, escapes, &reporter));
+    std::thread::spawn(move || type_in(guest, &typed, &first_sign));
+    let outcome = attend(&mut machine, options, &mut |bytes| {
+        // Nobody listens after the first time.
+        let _ = alive.send(());
+        print(bytes)
+    });
     drop(raw);
     Ok((outcome?, symbols))
 }
 
-/// Carries standard input to the guest. Its end is not the run's end: the guest decides.
-fn type_in(mut guest: impl Write, escapes: bool, reporter: &std::sync::mpsc::Sender<Event>) {
+/// Reads standard input until it ends, which is not the run's end: the guest decides.
+fn read_keys(guest: &SyncSender<Vec<u8>>, escapes: bool, reporter: &Sender<Event>) {
     let mut escape = Escape::default();
     let mut buffer = [0; 512];
     let mut stdin = std::io::stdin();
@@ -217,8 +236,21 @@ fn type_in(mut guest: impl Write, escapes: bool, reporter: &std::sync::mpsc::Sen
                 }
             }
         }
+        if guest.send(typed).is_err() {
+            return;
+        }
+    }
+}
+
+/// Types at the serial line, from the guest's first sign of life on: a chip that is still to be set up forgets what it got.
+/// A thread of its own, because a guest that hangs takes no input, and must not keep the person from leaving.
+fn type_in(mut guest: impl Write, typed: &Receiver<Vec<u8>>, first_sign: &Receiver<()>) {
+    if first_sign.recv().is_err() {
+        return;
+    }
+    for bytes in typed {
         if guest
-            .write_all(&typed)
+            .write_all(&bytes)
             .and_then(|()| guest.flush())
             .is_err()
         {
@@ -269,6 +301,7 @@ pub fn attend(
             Some(Event::Leave) => break (Status::Success, None),
             Some(Event::Signal(signal)) => break (Status::Interrupted(signal), None),
             None => {
+                log.extend_from_slice(&last_words(machine));
                 let seconds = options.timeout.unwrap_or_default().as_secs_f32();
                 break (Status::Timeout, Some(format!("not done after {seconds} s")));
             }
@@ -284,6 +317,33 @@ pub fn attend(
     })
 }
 
+/// Asks a machine that hangs where it hangs: what its kernel says to a non-maskable interrupt. Nothing, if there is no
+/// kernel, or the hang is so bad that it cannot speak.
+fn last_words(machine: &Machine) -> Vec<u8> {
+    let mut words = Vec::new();
+    if let Err(error) = machine.interrupt() {
+        note(&format!("{error:#}"));
+        return words;
+    }
+    let deadline = Instant::now() + LAST_WORDS;
+    while let Some(event) = machine.next(Some(deadline)) {
+        match event {
+            Event::Output(bytes) => words.extend_from_slice(&bytes),
+            Event::Ended => break,
+            Event::Leave | Event::Signal(_) => {}
+        }
+    }
+    words
+}
+
+/// The end of a log: a kernel's report whole, and [`LAST_LINES`] lines before it.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let report = lines.iter().position(|line| line.contains(PANIC));
+    let start = report.unwrap_or(lines.len()).saturating_sub(LAST_LINES);
+    lines[start..].join("\n")
+}
+
 /// Tells the person why a run ended badly.
 fn report(outcome: &Outcome, symbols: &Symbols, log_seen: bool) {
     if matches!(
@@ -292,8 +352,7 @@ fn report(outcome: &Outcome, symbols: &Symbols, log_seen: bool) {
     ) {
         return;
     }
-    let lines: Vec<&str> = outcome.log.lines().collect();
-    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    let last = tail(&outcome.log);
     let annotated = symbols.annotate(&last);
     // A person at the terminal has seen the log, but not what its addresses mean.
     if !last.is_empty()
@@ -305,5 +364,51 @@ fn report(outcome: &Outcome, symbols: &Symbols, log_seen: bool) {
     }
     if let Some(explanation) = &outcome.explanation {
         note(explanation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log() {
+        let lines = |from: usize, to: usize| -> Vec<String> {
+            (from..to).map(|line| format!("line {line}")).collect()
+        };
+        assert_eq!(tail(""), "");
+        assert_eq!(tail(&lines(0, 3).join("\n")), lines(0, 3).join("\n"));
+        assert_eq!(
+            tail(&lines(0, 100).join("\n")),
+            lines(100 - LAST_LINES, 100).join("\n")
+        );
+        let report = [lines(0, 50), vec![format!("{PANIC} x")], lines(50, 200)].concat();
+        assert_eq!(
+            tail(&report.join("\n")),
+            report[50 - LAST_LINES..].join("\n")
+        );
+    }
+
+    /// What reaches a guest that shows a sign of life, or does not, when `early` was typed.
+    fn typed_at(alive: bool) -> String {
+        let (keyboard, typed) = channel();
+        let (sign, first_sign) = channel();
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        keyboard.send(b"early".to_vec()).expect("it is received");
+        drop(keyboard);
+        if alive {
+            sign.send(()).expect("it is received");
+        }
+        drop(sign);
+        type_in(writer, &typed, &first_sign);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("it is text");
+        text
+    }
+
+    #[test]
+    fn typing_waits_for_the_guest() {
+        assert_eq!(typed_at(true), "early");
+        assert_eq!(typed_at(false), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Turns the addresses of a backtrace into functions and lines.
 //!
-//! A backtrace starts with a line that contains `backtrace:`, with `program NAME` before it unless it is the kernel's;
-//! then comes one line per frame, with nothing but its address.
+//! A backtrace starts with a line that contains `backtrace:`, with `program NAME` before it (root's words) or `badge 0x…`
+//! (the kernel's, for a program) unless it is the kernel's own; then comes one line per frame, with nothing but its address.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,12 +12,14 @@ use bootinfo::archive;
 /// Symbol files of a system.
 pub struct Symbols {
     folder: PathBuf,
+    /// Files of the programs, in the order of the manifest.
+    programs: Vec<String>,
 }
 
 impl Symbols {
-    /// Those in `folder`, one ELF file per program.
-    pub fn new(folder: PathBuf) -> Symbols {
-        Symbols { folder }
+    /// Those in `folder`, one ELF file per program; `programs` are the files of the manifest's programs in its order.
+    pub fn new(folder: PathBuf, programs: Vec<String>) -> Symbols {
+        Symbols { folder, programs }
     }
 
     /// The file with the symbols of a program.
@@ -33,7 +35,7 @@ impl Symbols {
         for line in log.lines() {
             annotated.push_str(line);
             if line.contains("backtrace:") {
-                program = Some(owner(line).to_string());
+                program = self.owner(line).map(String::from);
             } else if let (Some(address), Some(name)) = (address(line), &program) {
                 let loader = loaders
                     .entry(name.clone())
@@ -48,14 +50,21 @@ impl Symbols {
         }
         annotated
     }
-}
 
-/// Whose backtrace a heading announces.
-fn owner(heading: &str) -> &str {
-    let words = heading
-        .split_once("program ")
-        .and_then(|(_, rest)| rest.split([' ', ':', ',']).next());
-    words.map_or(archive::KERNEL, |name| name.trim_matches(['`', '\'', '"']))
+    /// Whose backtrace a heading announces, if anybody knows.
+    fn owner<'a>(&'a self, heading: &'a str) -> Option<&'a str> {
+        if let Some((_, badge)) = heading.split_once("badge 0x") {
+            // The upper half of a badge is the program's number. Root counts from 1; who was started anew has a later one.
+            let badge = u64::from_str_radix(badge.split(' ').next()?, 16).ok()?;
+            let index = usize::try_from(badge >> 32).ok()?.checked_sub(1)?;
+            return self.programs.get(index).map(String::as_str);
+        }
+        let Some((_, rest)) = heading.split_once("program ") else {
+            return Some(archive::KERNEL);
+        };
+        let name = rest.split([' ', ':', ',']).next()?;
+        Some(name.trim_matches(['`', '\'', '"']))
+    }
 }
 
 /// The address that is all of a line.
@@ -94,9 +103,17 @@ mod tests {
 
     #[test]
     fn headings_name_their_owner() {
-        assert_eq!(owner("backtrace:"), "kernel");
-        assert_eq!(owner("program disk backtrace:"), "disk");
-        assert_eq!(owner("[1.2] program `disk`: backtrace:"), "disk");
+        let symbols = Symbols::new("nowhere".into(), vec!["names".into(), "disk".into()]);
+        for (heading, owner) in [
+            ("backtrace:", Some("kernel")),
+            ("program disk backtrace:", Some("disk")),
+            ("[1.2] program `disk`: backtrace:", Some("disk")),
+            ("badge 0x200000003 backtrace:", Some("disk")),
+            ("badge 0x300000003 backtrace:", None),
+            ("badge 0x0 backtrace:", None),
+        ] {
+            assert_eq!(symbols.owner(heading), owner, "{heading}");
+        }
     }
 
     #[test]
@@ -107,7 +124,10 @@ mod tests {
         );
         assert_eq!(address("rip 0xffffffff80001234"), None);
         let log = "0x1000\nbacktrace:\n  0x1000\nend\n  0x1000\n";
-        assert_eq!(Symbols::new("nowhere".into()).annotate(log), log);
+        assert_eq!(
+            Symbols::new("nowhere".into(), Vec::new()).annotate(log),
+            log
+        );
     }
 
     #[test]

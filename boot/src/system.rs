@@ -122,7 +122,7 @@ impl System {
 }
 
 /// The systems that come with Postern.
-fn known() -> Vec<String> {
+pub fn known() -> Vec<String> {
     let files = std::fs::read_dir(paths::systems())
         .into_iter()
         .flatten()

@@ -221,7 +221,10 @@ impl Toolchain {
         ]);
         command
             .arg(paths::bare_target())
-            .env("CARGO_ENCODED_RUSTFLAGS", flags());
+            .env("CARGO_ENCODED_RUSTFLAGS", flags())
+            // Cargo says how far it is, although nobody but `progress` sees it.
+            .env("CARGO_TERM_PROGRESS_WHEN", "always")
+            .env("CARGO_TERM_PROGRESS_WIDTH", "80");
         if let Some(linker) = &self.from_source {
             // Library sources need not be stable to be compiled: this is how the toolchain itself builds them.
             command

@@ -10,27 +10,29 @@ use crate::arch;
 const SIZE: usize = 16 << 10;
 /// Most bytes one system call reads or appends.
 pub const CHUNK: usize = abi::object::system::LOG_BLOCK;
+/// Most bytes that a panic repeats of what the serial line has not seen.
+const REPEATED: u64 = 2048;
 
 struct Log {
     ring: [u8; SIZE],
     /// Bytes written since boot.
     written: u64,
-    /// A driver owns the serial line.
-    quiet: bool,
+    /// A driver owns the serial line since so many bytes were written.
+    quiet_since: Option<u64>,
 }
 
 // The lock is never contended (one CPU, interrupts off) except by a panic inside `append`, which takes it by force.
 static LOG: Mutex<Log> = Mutex::new(Log {
     ring: [0; SIZE],
     written: 0,
-    quiet: false,
+    quiet_since: None,
 });
 
 impl Log {
     fn push(&mut self, byte: u8) {
         self.ring[(self.written % SIZE as u64) as usize] = byte;
         self.written += 1;
-        if !self.quiet {
+        if self.quiet_since.is_none() {
             arch::serial::write(byte);
         }
     }
@@ -86,12 +88,24 @@ pub fn append(length: usize, word: impl Fn(usize) -> u64) {
 
 /// From now on the serial line belongs to a driver.
 pub fn set_quiet() {
-    LOG.lock().quiet = true;
+    let mut log = LOG.lock();
+    log.quiet_since = log.quiet_since.or(Some(log.written));
 }
 
-/// The kernel is about to panic: the serial line is its own again, and so is the lock.
+/// The kernel is about to panic: the serial line is its own again, and so is the lock. What the log holds since a driver
+/// took the line is shown now.
 pub fn take_over() {
     // SAFETY: the CPU that held the lock is the one that panics; it never returns to the holder.
     unsafe { LOG.force_unlock() };
-    LOG.lock().quiet = false;
+    arch::serial::take_over();
+    let mut log = LOG.lock();
+    let Some(since) = log.quiet_since.take() else {
+        return;
+    };
+    // The driver's last line may be unfinished.
+    arch::serial::write(b'\n');
+    let start = since.max(log.written.saturating_sub(REPEATED));
+    for position in start..log.written {
+        arch::serial::write(log.ring[(position % SIZE as u64) as usize]);
+    }
 }

@@ -1,10 +1,14 @@
 //! What the integration tests in `tests/tests/` share.
 #![forbid(unsafe_code)]
 
+pub mod session;
+pub mod tool;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::time::Duration;
 
+use manifest::Program;
 use postern::qemu::Options;
 use postern::run::{self, Outcome};
 use postern::system::System;
@@ -70,4 +74,28 @@ pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome 
     println!("{}", booted.symbols.annotate(&outcome.log));
     println!("{:?}: {:?}", outcome.status, outcome.explanation);
     outcome
+}
+
+/// The system that comes with Postern, for a test to change.
+///
+/// # Panics
+/// It breaks its own rules.
+pub fn default_system() -> System {
+    System::load("default").expect("the default system passes its checks")
+}
+
+/// A program that misbehaves as `arguments` say (see `apps/misbehave`).
+///
+/// # Panics
+/// Never: the entry is a good one.
+pub fn misbehaving(name: &str, priority: u8, arguments: &[&str]) -> Program {
+    let mut program: Program = toml::from_str(
+        "name = 'misbehaving'\nbinary = 'misbehave'\nrank = 10\npriority = 1\nmemory = 0x40000\n\
+         needs = ['root.memory', 'console']\n",
+    )
+    .expect("it is an entry of a manifest");
+    program.name = name.into();
+    program.priority = priority;
+    program.args = arguments.iter().map(|word| word.to_string()).collect();
+    program
 }

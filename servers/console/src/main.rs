@@ -196,14 +196,14 @@ fn start() -> Result<(), &'static str> {
         Device::Irq { slot } => Some(Irq(Slot(slot))),
         _ => None,
     });
-    let uart = uart.ok_or("the manifest gives it no ports")??;
+    let (uart, early) = uart.ok_or("the manifest gives it no ports")??;
     irq.ok_or("the manifest gives it no interrupt")?
         .bind(rt::ENDPOINT, 0)
         .map_err(|_| "its interrupt cannot be bound")?;
     let mut console = Console {
         uart,
         output: Output::default(),
-        input: VecDeque::new(),
+        input: early.into(),
         lost: 0,
         writers: VecDeque::new(),
         readers: VecDeque::new(),

@@ -1,10 +1,11 @@
 //! The 16550: registers through an IoPorts capability, by the `uart_16550` crate.
 
+use alloc::vec::Vec;
 use libsys::object::IoPorts;
 use libsys::syscall::Slot;
 use uart_16550::backend::Backend;
 use uart_16550::spec::FIFO_SIZE;
-use uart_16550::spec::registers::{FifoTriggerLevel, IER, LSR};
+use uart_16550::spec::registers::{FCR, FifoTriggerLevel, IER, LSR, offsets};
 use uart_16550::{BaudRate, Config, Uart16550};
 
 /// Most reads of the status while waiting for the last characters to leave: 16 of them take 1.4 ms at 115,200 baud.
@@ -13,17 +14,31 @@ const PATIENCE: usize = 100_000;
 struct Ports {
     ports: IoPorts,
     base: u16,
+    /// While the chip is set up: input that arrived before. The crate would throw it away.
+    early: Option<Vec<u8>>,
 }
 
 impl Backend for Ports {
     unsafe fn read(&mut self, register: u8) -> u8 {
         // A port that cannot be read looks like one where nothing answers.
-        self.ports
+        let value = self
+            .ports
             .read(self.base + u16::from(register), 1)
-            .map_or(0xff, |value| value as u8)
+            .map_or(0xff, |value| value as u8);
+        if register == offsets::DATA as u8
+            && let Some(early) = &mut self.early
+        {
+            early.push(value);
+        }
+        value
     }
 
     unsafe fn write(&mut self, register: u8, value: u8) {
+        let keeps_input = self.early.is_some() && register == offsets::FCR as u8;
+        let value = match keeps_input {
+            true => value & !FCR::RX_FIFO_RESET.bits(),
+            false => value,
+        };
         // The kernel refuses only ports outside the capability, which `Uart::new` has checked.
         let _ = self
             .ports
@@ -40,9 +55,11 @@ pub struct Uart {
 impl Uart {
     /// Sets up the chip behind these ports: 115,200 baud, 8N1.
     ///
+    /// Returns the input, too, that arrived before: a console that is started (anew) loses nothing.
+    ///
     /// # Errors
     /// Why there is none.
-    pub fn new(slot: Slot, base: u16, count: u16) -> Result<Self, &'static str> {
+    pub fn new(slot: Slot, base: u16, count: u16) -> Result<(Self, Vec<u8>), &'static str> {
         if count < 8 {
             return Err("a 16550 has 8 ports");
         }
@@ -51,6 +68,7 @@ impl Uart {
             Uart16550::new_with_backend(Ports {
                 ports: IoPorts(slot),
                 base,
+                early: Some(Vec::new()),
             })
         };
         let config = Config {
@@ -61,10 +79,12 @@ impl Uart {
         };
         chip.init(config)
             .map_err(|_| "no 16550 answers at its ports")?;
-        Ok(Self {
+        let early = chip.backend_mut().early.take().unwrap_or_default();
+        let uart = Self {
             chip,
             output_interrupts: false,
-        })
+        };
+        Ok((uart, early))
     }
 
     /// One received byte.
@@ -82,7 +102,7 @@ impl Uart {
         if count == 0 || self.chip.ready_to_send().is_err() {
             return 0;
         }
-        let Ports { ports, base } = *self.chip.backend();
+        let Ports { ports, base, .. } = *self.chip.backend();
         match ports.write_block(base, &bytes[..count]) {
             Ok(()) => count,
             Err(_) => 0,

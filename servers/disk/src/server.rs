@@ -1,4 +1,4 @@
-//! The message loop around the driver: `disk:0`. Shared by the binaries of this package.
+//! The message loop around the driver: `disk:0`. Shared with `disk-faulty`.
 
 use core::ptr::NonNull;
 use disk::config::Function;

@@ -107,8 +107,12 @@ mod tests {
     use super::*;
 
     fn fault(vector: u64, error: u64, rbp: u64) -> Fault {
+        let registers = Registers {
+            rbp,
+            ..Registers::default()
+        };
         let mut extra = [0; EXTRA];
-        extra[5] = rbp;
+        extra.copy_from_slice(&registers.to_words()[2..]);
         Fault::new([vector | error << 32, 0xdead, 0x40_1000, 0x7000], extra)
     }
 

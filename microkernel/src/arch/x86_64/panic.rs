@@ -2,10 +2,11 @@
 
 use core::{arch::asm, fmt, ptr};
 
+use abi::{Kind, object::endpoint};
 use bootinfo::exit;
 
 use super::{cpu, entry, frame::Frame, port};
-use crate::{boot, log};
+use crate::{boot, log, object, thread::ThreadRef};
 
 /// Events shown.
 const LAST_EVENTS: usize = 64;
@@ -13,17 +14,28 @@ const LAST_EVENTS: usize = 64;
 /// Most return addresses printed.
 const DEPTH: usize = 32;
 
-/// An exception in the kernel itself.
+/// Vector of the non-maskable interrupt.
+const NMI: u64 = 2;
+
+/// An exception in the kernel itself, or an NMI anywhere.
 pub fn exception(frame: &Frame) -> ! {
     log::take_over();
-    log!(
-        "KERNEL PANIC: exception {}, error {:#x}, address {:#x}",
-        frame.vector.get(),
-        frame.error.get(),
-        cpu::fault_address()
-    );
+    match frame.vector.get() {
+        NMI => log!("KERNEL PANIC: non-maskable interrupt"),
+        vector => log!(
+            "KERNEL PANIC: exception {vector}, error {:#x}, address {:#x}",
+            frame.error.get(),
+            cpu::fault_address()
+        ),
+    }
     registers("registers", frame);
-    backtrace(frame.rip.get(), frame.rbp.get());
+    if frame.cs.get() & 3 == 0 {
+        backtrace(frame.rip.get(), frame.rbp.get());
+    } else {
+        // An NMI in a program. To root, and so to the host tool, the badge of its faults says which one.
+        log!("badge {:#x} backtrace:", fault_badge(running()));
+        log!("  {:#018x}", frame.rip.get());
+    }
     end()
 }
 
@@ -92,6 +104,10 @@ fn backtrace(rip: u64, mut rbp: u64) {
                 ptr::read((rbp + 8) as *const u64),
             )
         };
+        // The first frame of all has nobody to return to.
+        if address == 0 {
+            break;
+        }
         log!("  {address:#018x}");
         if next <= rbp {
             break;
@@ -100,10 +116,30 @@ fn backtrace(rip: u64, mut rbp: u64) {
     }
 }
 
+/// The thread that runs. The processor knows of none before `Kernel::begin`.
+fn running() -> ThreadRef {
+    let kernel = boot::kernel();
+    if kernel.boot_time == 0 {
+        return kernel.idle;
+    }
+    kernel.current()
+}
+
+/// The badge that a thread's faults carry; 0 if nobody gets them.
+fn fault_badge(thread: ThreadRef) -> u64 {
+    let slot = thread.fault_slot();
+    object::check(slot, Kind::Endpoint, endpoint::CALL).map_or(0, |()| slot.data())
+}
+
 fn end() -> ! {
     let kernel = boot::kernel();
-    log!("thread {:#x}", kernel.current().address());
-    registers("its registers", kernel.current().frame());
+    let thread = running();
+    log!(
+        "thread {:#x}, badge of its faults {:#x}",
+        thread.address(),
+        fault_badge(thread)
+    );
+    registers("its registers at its last entry", thread.frame());
     log!("last events, oldest first:");
     for record in kernel.trace.last(LAST_EVENTS) {
         log!(

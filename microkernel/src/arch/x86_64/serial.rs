@@ -37,3 +37,9 @@ pub fn drain() {
         while !uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {}
     }
 }
+
+/// The kernel is about to panic, perhaps in the middle of [`write`].
+pub fn take_over() {
+    // SAFETY: the CPU that held the lock is the one that panics; it never returns to the holder.
+    unsafe { UART.force_unlock() };
+}

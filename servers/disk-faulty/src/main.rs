@@ -2,7 +2,7 @@
 //! middle of the N-th read, when the device has the request and the caller waits.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[path = "../server.rs"]
+#[path = "../../disk/src/server.rs"]
 mod server;
 
 libsys::entry!(start);

@@ -1,0 +1,130 @@
+//! A running machine that a test talks to.
+
+use std::process::Command;
+use std::time::Instant;
+
+use postern::machine::{Event, Machine};
+use postern::qemu::Options;
+use postern::run::{self, Files};
+use postern::status::Status;
+use postern::symbols::Symbols;
+use postern::system::System;
+
+use crate::{LIMIT, Seat, seat};
+
+/// The shell's prompt.
+pub const PROMPT: &str = "postern> ";
+
+/// A machine, its serial line in the test's hands.
+pub struct Session {
+    /// The machine.
+    pub machine: Machine,
+    symbols: Option<Symbols>,
+    _files: Option<Files>,
+    log: String,
+    /// Where the next expectation starts.
+    seen: usize,
+    _seat: Seat,
+}
+
+impl Session {
+    /// Boots `system`.
+    ///
+    /// # Panics
+    /// The machine could not be started.
+    pub fn boot(options: &Options, system: &System) -> Session {
+        let seat = seat();
+        let booted = run::boot(options, system).expect("the machine starts");
+        Session {
+            machine: booted.machine,
+            symbols: Some(booted.symbols),
+            _files: Some(booted.files),
+            log: String::new(),
+            seen: 0,
+            _seat: seat,
+        }
+    }
+
+    /// Starts a QEMU command line of the test's own.
+    ///
+    /// # Panics
+    /// The machine could not be started.
+    pub fn start(command: Command) -> Session {
+        let seat = seat();
+        Session {
+            machine: Machine::start(command).expect("the machine starts"),
+            symbols: None,
+            _files: None,
+            log: String::new(),
+            seen: 0,
+            _seat: seat,
+        }
+    }
+
+    /// Waits until the machine has printed `text`, and returns all it printed since the last expectation, CR removed.
+    ///
+    /// # Panics
+    /// It does not come: the machine ended, or nothing more comes.
+    pub fn expect(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(at) = self.log[self.seen..].find(text) {
+                let end = self.seen + at + text.len();
+                let found = self.log[self.seen..end].to_string();
+                self.seen = end;
+                return found;
+            }
+            match self.machine.next(Some(deadline)) {
+                Some(Event::Output(bytes)) => self.take(&bytes),
+                other => panic!("{other:?} instead of {text:?} after\n{}", self.log),
+            }
+        }
+    }
+
+    /// Types at the serial line.
+    ///
+    /// # Panics
+    /// The machine has ended.
+    pub fn send(&mut self, text: &str) {
+        self.machine.send(text.as_bytes()).expect("it listens");
+    }
+
+    /// Types a command at the shell's prompt and returns what it printed.
+    ///
+    /// # Panics
+    /// As [`Session::expect`].
+    pub fn command(&mut self, command: &str) -> String {
+        self.send(&format!("{command}\r"));
+        self.expect(&format!("{command}\n"));
+        let printed = self.expect(PROMPT);
+        printed.trim_end_matches(PROMPT).to_string()
+    }
+
+    /// Waits for the end: how it ended, and everything it printed, with symbols.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn finish(mut self) -> (Status, String) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.machine.next(Some(deadline)) {
+                Some(Event::Output(bytes)) => self.take(&bytes),
+                Some(Event::Ended) => break,
+                other => panic!("{other:?} instead of the end after\n{}", self.log),
+            }
+        }
+        let (code, complaints) = self.machine.wait().expect("it has ended");
+        let log = match &self.symbols {
+            Some(symbols) => symbols.annotate(&self.log),
+            None => self.log.clone(),
+        };
+        println!("{log}{complaints}");
+        (Status::of_qemu(code, &complaints).0, log)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        // The guests of these tests print ASCII.
+        let text = String::from_utf8_lossy(bytes).replace('\r', "");
+        self.log.push_str(&text);
+    }
+}
