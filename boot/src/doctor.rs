@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::status::Status;
-use crate::{paths, qemu, toolchain};
+use crate::{bochs, paths, qemu, toolchain};
 
 /// Prints the table.
 ///
@@ -36,6 +36,11 @@ pub fn doctor() -> Result<Status> {
         "absent: QEMU emulates the processor, which is fine"
     };
     row("KVM (optional)", Some(kvm));
+    let bochs = match paths::program(bochs::PROGRAM) {
+        Some(_) => "there for --emulator bochs",
+        None => "absent: --emulator bochs gets it",
+    };
+    row("Bochs (optional)", Some(bochs));
     if missing.is_empty() {
         return Ok(Status::Success);
     }

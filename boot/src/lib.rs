@@ -1,7 +1,8 @@
 //! The host tool behind `cargo run`: finds what it needs, builds the guest's programs, packs them, runs the emulator.
 //!
 //! Read in this order: [`cli`] (what a person types), [`run`] (what `run` does), [`system`] and [`check`] (manifests),
-//! [`image`] (build and pack), [`qemu`], [`machine`] and [`monitor`] (the emulator), [`exec`], [`escape`] and [`symbols`] (what
+//! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`exec`],
+//! [`escape`] and [`symbols`] (what
 //! happens to the bytes that come and go), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
 //!
 //! It is a library so that the tests and the benchmark suite boot systems the same way as a person does.
@@ -9,6 +10,7 @@
 
 pub mod accelerator;
 pub mod bench;
+pub mod bochs;
 pub mod check;
 pub mod cli;
 pub mod disk;
@@ -17,6 +19,7 @@ pub mod escape;
 pub mod exec;
 pub mod image;
 pub mod install;
+pub mod iso;
 pub mod lint;
 pub mod machine;
 pub mod monitor;

@@ -1,8 +1,13 @@
 //! A running emulator: bytes to and from its serial line, its monitor, and its end. It never outlives its owner.
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -16,7 +21,7 @@ use crate::monitor::Monitor;
 pub enum Event {
     /// The guest printed this on its serial line.
     Output(Vec<u8>),
-    /// QEMU has closed the serial line: it ends.
+    /// The emulator has closed the serial line: it ends.
     Ended,
     /// The tool got this signal.
     Signal(i32),
@@ -24,44 +29,86 @@ pub enum Event {
     Leave,
 }
 
-/// A running QEMU.
+/// A pseudo-terminal, for an emulator whose serial line is one.
+pub struct Terminal {
+    /// The name of the emulator's end.
+    pub name: PathBuf,
+    ours: File,
+    theirs: File,
+}
+
+impl Terminal {
+    /// Makes one, raw from the start.
+    pub fn open() -> Result<Terminal> {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        grantpt(&ours)?;
+        unlockpt(&ours)?;
+        let name = PathBuf::from(OsString::from_vec(ptsname(&ours, Vec::new())?.into_bytes()));
+        let theirs = File::options().read(true).write(true).open(&name)?;
+        let mut mode = tcgetattr(&theirs)?;
+        mode.make_raw();
+        tcsetattr(&theirs, OptionalActions::Now, &mode)?;
+        Ok(Terminal {
+            name,
+            ours: ours.into(),
+            theirs,
+        })
+    }
+}
+
+/// A running emulator.
 pub struct Machine {
     child: Child,
-    monitor: Monitor,
-    input: Option<ChildStdin>,
+    monitor: Option<Monitor>,
+    input: Option<File>,
     events: Receiver<Event>,
     sender: Sender<Event>,
     complaints: Option<JoinHandle<String>>,
 }
 
 impl Machine {
-    /// Starts QEMU with its serial line on standard input and output.
+    /// Starts an emulator whose serial line is its standard input and output.
     pub fn start(mut command: Command) -> Result<Machine> {
         let monitor = Monitor::new(&mut command)?;
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // Its own group: Ctrl-C at the terminal is for the tool, which then ends QEMU.
-        command.process_group(0);
-        die_with_parent(&mut command);
-        let mut child = command.spawn().context("cannot start QEMU")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = spawn(command)?;
+        let output = child.stdout.take().context("no standard output")?;
+        let input = child.stdin.take().context("no standard input")?;
+        let (input, output) = (OwnedFd::from(input), OwnedFd::from(output));
+        Machine::follow(child, Some(monitor), input.into(), output.into())
+    }
+
+    /// Starts an emulator whose serial line is `terminal`; its standard output is not wanted.
+    pub fn start_on(terminal: Terminal, mut command: Command) -> Result<Machine> {
+        // It holds its end of the terminal from start to end, so that the end of its output is its own end.
+        command.stdin(terminal.theirs).stdout(Stdio::null());
+        let child = spawn(command)?;
+        let output = terminal.ours.try_clone()?;
+        Machine::follow(child, None, terminal.ours, output)
+    }
+
+    fn follow(
+        mut child: Child,
+        monitor: Option<Monitor>,
+        input: File,
+        output: File,
+    ) -> Result<Machine> {
         let (sender, events) = channel();
-        let mut complaints = child.stderr.take().context("QEMU has no standard error")?;
+        let mut complaints = child.stderr.take().context("no standard error")?;
         let complaints = std::thread::spawn(move || {
             let mut text = Vec::new();
             // What could be read before an error is all there is to show.
             let _ = complaints.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let output = child.stdout.take().context("QEMU has no standard output")?;
-        let input = child.stdin.take();
         let events_of_output = sender.clone();
         std::thread::spawn(move || forward(output, &events_of_output));
         Ok(Machine {
             child,
             monitor,
-            input,
+            input: Some(input),
             events,
             sender,
             complaints: Some(complaints),
@@ -74,14 +121,14 @@ impl Machine {
     }
 
     /// The serial line's input, once, for a thread of its own.
-    pub fn take_input(&mut self) -> Option<ChildStdin> {
+    pub fn take_input(&mut self) -> Option<File> {
         self.input.take()
     }
 
     /// Types at the serial line.
     ///
     /// # Errors
-    /// The input was taken, or QEMU has ended.
+    /// The input was taken, or the emulator has ended.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let input = self
             .input
@@ -90,15 +137,16 @@ impl Machine {
         input
             .write_all(bytes)
             .and_then(|()| input.flush())
-            .context("QEMU takes no input any more")
+            .context("the emulator takes no input any more")
     }
 
     /// Sends the machine a non-maskable interrupt. Postern's kernel then reports where it is, and stops.
     ///
     /// # Errors
-    /// QEMU does not answer.
+    /// QEMU does not answer, or this is not QEMU.
     pub fn interrupt(&self) -> Result<()> {
-        self.monitor.interrupt()
+        let monitor = self.monitor.as_ref().context("Bochs has no monitor")?;
+        monitor.interrupt()
     }
 
     /// The next event; `None` if there was none until `deadline`.
@@ -119,10 +167,10 @@ impl Machine {
         }
     }
 
-    /// Waits until QEMU has ended: its exit status (`None`: killed) and what it complained about.
+    /// Waits until the emulator has ended: its exit status (`None`: killed) and what it complained about.
     pub fn wait(&mut self) -> Result<(Option<i32>, String)> {
         self.input = None;
-        let status = self.child.wait().context("cannot wait for QEMU")?;
+        let status = self.child.wait().context("cannot wait for the emulator")?;
         let complaints = self
             .complaints
             .take()
@@ -133,7 +181,7 @@ impl Machine {
 
     /// Switches the machine off.
     pub fn kill(&mut self) {
-        // It fails only if QEMU has ended already.
+        // It fails only if the emulator has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -143,6 +191,16 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Starts an emulator in a group of its own: Ctrl-C at the terminal is for the tool, which then ends the emulator.
+fn spawn(mut command: Command) -> Result<Child> {
+    command.stderr(Stdio::piped()).process_group(0);
+    die_with_parent(&mut command);
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))
 }
 
 fn forward(mut output: impl Read, events: &Sender<Event>) {
@@ -205,6 +263,25 @@ mod tests {
             machine.wait().expect("it ends"),
             (Some(33), "oops\n".to_string())
         );
+    }
+
+    #[test]
+    fn a_terminal_carries_bytes_as_they_are() {
+        let terminal = Terminal::open().expect("there are pseudo-terminals");
+        let mut command = Command::new("sh");
+        let script = format!(
+            "read line; printf '\\n[%s]\\r' $line > {}",
+            terminal.name.display()
+        );
+        command.args(["-c", &script]);
+        let mut machine = Machine::start_on(terminal, command).expect("sh starts");
+        machine.send(b"this\n").expect("it reads");
+        let mut bytes = Vec::new();
+        while let Some(Event::Output(more)) = machine.next(None) {
+            bytes.extend(more);
+        }
+        assert_eq!(bytes, b"\n[this]\r");
+        assert_eq!(machine.wait().expect("it ends").0, Some(0));
     }
 
     #[test]

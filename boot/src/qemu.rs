@@ -29,10 +29,13 @@ pub struct Options {
     /// Memory of the machine
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::memory)]
     pub memory: u64,
-    /// Processor model, as QEMU names them [default: max, or host with KVM]
+    /// What emulates the machine
+    #[arg(long, value_enum, default_value_t)]
+    pub emulator: Emulator,
+    /// Processor model, as the emulator names them [default: max, or host with KVM; Bochs: tigerlake]
     #[arg(long, value_name = "MODEL")]
     pub cpu: Option<String>,
-    /// Kind of machine
+    /// Kind of machine (Bochs has its own)
     #[arg(long, value_enum, default_value_t)]
     pub machine: Machine,
     /// What runs the guest's instructions
@@ -65,6 +68,16 @@ pub struct Options {
     /// The kernel's command line
     #[arg(long, value_name = "TEXT", default_value = "", hide = true)]
     pub append: String,
+}
+
+/// What `--emulator` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Emulator {
+    /// Fast, with disks
+    #[default]
+    Qemu,
+    /// Slow, without disks; has VT-x, PCID, x2APIC and the TSC deadline timer
+    Bochs,
 }
 
 /// What `--machine` takes.

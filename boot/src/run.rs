@@ -11,12 +11,12 @@ use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
 use crate::machine::{Event, Machine};
 use crate::progress::note;
-use crate::qemu::{self, Options};
+use crate::qemu::{self, Emulator, Options};
 use crate::status::Status;
 use crate::symbols::Symbols;
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{disk, image, paths};
+use crate::{bochs, disk, image, paths};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -33,8 +33,16 @@ pub struct Booted {
     pub machine: Machine,
     /// Symbols of its programs.
     pub symbols: Symbols,
-    /// The system's archive and its disk, if it was made for this run: they go with this value.
-    pub files: (tempfile::NamedTempFile, Option<tempfile::NamedTempFile>),
+    /// What the emulator reads: it goes with this value.
+    pub files: Files,
+}
+
+/// Files of a run.
+pub enum Files {
+    /// For QEMU: the system's archive, and its disk if it was made for this run.
+    Disk(tempfile::NamedTempFile, Option<tempfile::NamedTempFile>),
+    /// For Bochs: a folder.
+    Folder(tempfile::TempDir),
 }
 
 /// How a run ended, and what it printed.
@@ -85,6 +93,9 @@ fn check(options: &Options) -> Result<()> {
     if options.icount && options.accel == crate::accelerator::Accelerator::Kvm {
         bail!("--icount counts emulated instructions, so it cannot be used with --accel kvm");
     }
+    if options.emulator == Emulator::Bochs {
+        bochs::check(options)?;
+    }
     options
         .disks
         .iter()
@@ -100,8 +111,19 @@ pub fn boot(options: &Options, system: &System) -> Result<Booted> {
 pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Result<Booted> {
     check(options)?;
     system.check()?;
-    qemu::ensure()?;
+    match options.emulator {
+        Emulator::Qemu => qemu::ensure()?,
+        Emulator::Bochs => bochs::ensure()?,
+    }
     let image = image::build(system)?;
+    if options.emulator == Emulator::Bochs {
+        let bochs = bochs::prepare(options, &image.loader, &image.archive)?;
+        return Ok(Booted {
+            machine: Machine::start_on(bochs.serial, bochs.command)?,
+            symbols: image.symbols,
+            files: Files::Folder(bochs.folder),
+        });
+    }
     let mut archive =
         tempfile::NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
     archive
@@ -125,7 +147,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     Ok(Booted {
         machine: Machine::start(command)?,
         symbols: image.symbols,
-        files: (archive, disk),
+        files: Files::Disk(archive, disk),
     })
 }
 
@@ -175,7 +197,7 @@ fn attach(
     } = boot(options, system)?;
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
-    let guest = machine.take_input().context("QEMU has no input")?;
+    let guest = machine.take_input().context("the machine has no input")?;
     let reporter = machine.reporter();
     let escapes = raw.is_some();
     let (keyboard, typed) = sync_channel(TYPED_AHEAD);
@@ -237,7 +259,7 @@ fn type_in(mut guest: impl Write, typed: &Receiver<Vec<u8>>, first_sign: &Receiv
     }
 }
 
-/// Turns the signals that ask a program to end into events, so that QEMU ends and the terminal is put back.
+/// Turns the signals that ask a program to end into events, so that the emulator ends and the terminal is put back.
 fn watch_signals(machine: &Machine) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -271,16 +293,10 @@ pub fn attend(
             }
             Some(Event::Ended) => {
                 let (code, complaints) = machine.wait()?;
-                let (status, explanation) = Status::of_qemu(code);
-                let own = status == Status::Refused && !complaints.is_empty();
-                break (
-                    status,
-                    if own {
-                        Some(complaints.trim_end().to_string())
-                    } else {
-                        explanation
-                    },
-                );
+                break match options.emulator {
+                    Emulator::Qemu => Status::of_qemu(code, &complaints),
+                    Emulator::Bochs => Status::of_bochs(&log, &complaints),
+                };
             }
             Some(Event::Leave) => break (Status::Success, None),
             Some(Event::Signal(signal)) => break (Status::Interrupted(signal), None),

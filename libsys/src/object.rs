@@ -172,6 +172,11 @@ impl Thread {
         invoke(self.0, thread::WRITE_REGISTERS, [0; 4]).map(drop)
     }
 
+    /// Lets an inactive thread use the floating-point registers, or not; traces it, or not.
+    pub fn flags(self, fpu: bool, traced: bool) -> Result<(), Error> {
+        invoke(self.0, thread::FLAGS, [fpu as u64, traced as u64, 0, 0]).map(drop)
+    }
+
     /// What it does.
     pub fn info(self) -> Result<ThreadInfo, Error> {
         let w = invoke(self.0, thread::INFO, [0; 4])?;

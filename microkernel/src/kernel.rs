@@ -8,7 +8,7 @@ use crate::{
     sched::Ready,
     slot::SlotRef,
     space::SpaceIds,
-    thread::{Holder, ThreadRef, ThreadState},
+    thread::{Holder, ThreadFlags, ThreadRef, ThreadState},
     timer::Timer,
     trace::{Event, Trace},
 };
@@ -222,6 +222,9 @@ impl Kernel {
     #[inline]
     fn enter_thread(&mut self, next: ThreadRef) {
         let current = self.current();
+        if (current.flags() | next.flags()).contains(ThreadFlags::FPU) {
+            switch_fpu(current, next);
+        }
         arch::set_current(next);
         if next == self.idle {
             // It does with whatever space is there.
@@ -264,5 +267,16 @@ impl Kernel {
     /// The space the processor uses, as CR3 wants it.
     pub fn loaded_root(&self) -> u64 {
         self.current().cr3.get()
+    }
+}
+
+/// One of the two may use the floating-point registers.
+#[cold]
+fn switch_fpu(current: ThreadRef, next: ThreadRef) {
+    if current.flags().contains(ThreadFlags::FPU) {
+        arch::fpu::leave(current.fpu());
+    }
+    if next.flags().contains(ThreadFlags::FPU) {
+        arch::fpu::enter(next.fpu());
     }
 }

@@ -59,12 +59,7 @@ mod bare {
     /// The machine or the archive is not fit for Postern: say so and stop.
     fn refuse(reason: core::fmt::Arguments) -> ! {
         log!("kernel: {reason}");
-        port::write(
-            bootinfo::exit::PORT,
-            1,
-            bootinfo::exit::LOADER_REFUSED as u64,
-        );
-        cpu::halt()
+        port::end_machine(bootinfo::exit::LOADER_REFUSED)
     }
 
     #[panic_handler]

@@ -6,7 +6,7 @@ use abi::{Error, object::thread::State as StateNumber};
 use intrusive_collections::RBTreeLink;
 
 use crate::{
-    arch::{self, frame::Frame},
+    arch::{self, fpu, frame::Frame},
     endpoint::{Endpoint, Reply},
     irq::Irq,
     mem,
@@ -66,6 +66,17 @@ pub enum Owed {
     Irq(Ref<Irq>),
 }
 
+bitflags::bitflags! {
+    /// What may be unusual about a thread.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ThreadFlags: u8 {
+        /// It may use the floating-point registers.
+        const FPU = 1;
+        /// The event ring shows all its system calls.
+        const TRACED = 2;
+    }
+}
+
 /// What a thread sends: an ordinary call, or the report of its own fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -82,6 +93,7 @@ pub struct Block {
     _unused: [u64; 12],
     frame: Frame,
     thread: Thread,
+    fpu: fpu::Area,
 }
 
 /// Where in its object the [`Thread`] lies.
@@ -101,6 +113,7 @@ impl Block {
             _unused: [0; 12],
             frame: Frame::new(),
             thread: Thread::new(priority),
+            fpu: fpu::Area::uninit(),
         }
     }
 }
@@ -133,6 +146,8 @@ pub struct Thread {
     pub lease_count: Cell<u8>,
     /// Kind of its message. `Call`, but for the time its fault is being handled.
     pub sent: Cell<Sent>,
+    /// See [`ThreadFlags`].
+    flags: Cell<ThreadFlags>,
     link: Link<Thread>,
     /// TSC ticks it paid.
     pub paid: Cell<u64>,
@@ -216,6 +231,7 @@ impl Thread {
             leases: [const { Cell::new(Lease::NONE) }; 4],
             priority: Cell::new(priority),
             table_slots: Cell::new(0),
+            flags: Cell::new(ThreadFlags::empty()),
             base: Cell::new(priority),
             ceiling: Cell::new(0),
             lease_count: Cell::new(1),
@@ -351,7 +367,18 @@ impl Thread {
     pub fn set_table(&self, table: u64, slots: u64) {
         self.table.set(table);
         self.table_slots.set(slots);
-        self.fast_slots.set(slots);
+        self.update_fast_slots();
+    }
+
+    /// What is unusual about it. The fast path never sees a thread of which anything is.
+    pub fn flags(&self) -> ThreadFlags {
+        self.flags.get()
+    }
+
+    fn update_fast_slots(&self) {
+        let usual = self.flags.get().is_empty();
+        self.fast_slots
+            .set(if usual { self.table_slots.get() } else { 0 });
     }
 
     /// The slot at an index of its table. Index 0 is the table's own and never found.
@@ -409,6 +436,25 @@ pub mod offset {
 }
 
 impl ThreadRef {
+    /// Changes [`Thread::flags`] of an Inactive thread. One that gets the FPU finds the initial state there.
+    pub fn set_flags(self, flags: ThreadFlags) {
+        if flags
+            .difference(self.flags.get())
+            .contains(ThreadFlags::FPU)
+        {
+            self.fpu().reset();
+        }
+        self.flags.set(flags);
+        self.update_fast_slots();
+    }
+
+    /// Where its floating-point registers are saved; valid with [`ThreadFlags::FPU`].
+    pub fn fpu(self) -> &'static fpu::Area {
+        let offset = offset_of!(Block, fpu) as u64 - OFFSET;
+        // SAFETY: the area is part of the same object ([`Block`]) and lives as long. Its content is an UnsafeCell.
+        unsafe { &*((self.address() + offset) as *const fpu::Area) }
+    }
+
     /// Its saved registers.
     #[inline]
     pub fn frame(self) -> &'static Frame {

@@ -60,6 +60,22 @@ pub fn execute_system(options: &Options, system: &System) -> Outcome {
     outcome
 }
 
+/// Boots a system that powers off by itself, with `more` arguments for QEMU, and returns how it ended.
+///
+/// # Panics
+/// The machine could not be started.
+pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome {
+    let _seat = seat();
+    let mut options = options.clone();
+    options.timeout.get_or_insert(LIMIT);
+    let mut booted = run::boot_with(&options, system, more).expect("the machine starts");
+    let outcome = run::attend(&mut booted.machine, &options, &mut |_| Ok(()));
+    let outcome = outcome.expect("the machine can be followed");
+    println!("{}", booted.symbols.annotate(&outcome.log));
+    println!("{:?}: {:?}", outcome.status, outcome.explanation);
+    outcome
+}
+
 /// The system that comes with Postern, for a test to change.
 ///
 /// # Panics
@@ -82,20 +98,4 @@ pub fn misbehaving(name: &str, priority: u8, arguments: &[&str]) -> Program {
     program.priority = priority;
     program.args = arguments.iter().map(|word| word.to_string()).collect();
     program
-}
-
-/// Boots a system that powers off by itself, with `more` arguments for QEMU, and returns how it ended.
-///
-/// # Panics
-/// The machine could not be started.
-pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome {
-    let _seat = seat();
-    let mut options = options.clone();
-    options.timeout.get_or_insert(LIMIT);
-    let mut booted = run::boot_with(&options, system, more).expect("the machine starts");
-    let outcome = run::attend(&mut booted.machine, &options, &mut |_| Ok(()));
-    let outcome = outcome.expect("the machine can be followed");
-    println!("{}", booted.symbols.annotate(&outcome.log));
-    println!("{:?}: {:?}", outcome.status, outcome.explanation);
-    outcome
 }

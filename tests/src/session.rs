@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use postern::machine::{Event, Machine};
 use postern::qemu::Options;
-use postern::run;
+use postern::run::{self, Files};
 use postern::status::Status;
 use postern::symbols::Symbols;
 use postern::system::System;
-use tempfile::NamedTempFile;
 
 use crate::{LIMIT, Seat, seat};
 
@@ -21,7 +20,7 @@ pub struct Session {
     /// The machine.
     pub machine: Machine,
     symbols: Option<Symbols>,
-    _files: Option<(NamedTempFile, Option<NamedTempFile>)>,
+    _files: Option<Files>,
     log: String,
     /// Where the next expectation starts.
     seen: usize,
@@ -120,7 +119,7 @@ impl Session {
             None => self.log.clone(),
         };
         println!("{log}{complaints}");
-        (Status::of_qemu(code).0, log)
+        (Status::of_qemu(code, &complaints).0, log)
     }
 
     fn take(&mut self, bytes: &[u8]) {

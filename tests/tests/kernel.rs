@@ -78,6 +78,15 @@ const TESTS: &[(&str, &str)] = &[
         "every_register every_operation straddling half_destroyed revoked_in_use unconfigured",
     ),
     (
+        "tlb",
+        "another_space fewer_rights large_pages deleted_frame ids_are_clean",
+    ),
+    (
+        "fpu",
+        "without_the_right giving_and_taking call_and_reply across_faults across_interrupts preemption \
+         arithmetic_error",
+    ),
+    (
         "hostile",
         "floods never_replies revokes_in_use exhausts_itself",
     ),

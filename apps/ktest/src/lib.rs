@@ -16,6 +16,7 @@ pub mod random;
 pub mod raw;
 pub mod runner;
 pub mod tests;
+pub mod vector;
 pub mod witness;
 
 use libsys::rt;

@@ -6,15 +6,16 @@ use crate::tests::{TESTS, Test};
 use libsys::proto::control;
 use libsys::{print, println, rt, syscall};
 
-/// Runs all tests (those whose names begin with the second argument, if there is one) and powers off.
+/// Runs all tests (those whose names begin with one of the further arguments, if there are any) and powers off.
 pub fn run() {
-    let wanted = rt::info().args.get(1).map_or("", |name| name);
+    let wanted = rt::info().args.get(1..).unwrap_or_default();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w));
     let mut failed = 0;
     let Some(mut lab) = Lab::new() else {
         panic!("the manifest gives no `untyped`")
     };
     println!("ktest begins");
-    for (name, test) in TESTS.iter().filter(|(name, _)| name.starts_with(wanted)) {
+    for (name, test) in TESTS.iter().filter(|(name, _)| is_wanted(name)) {
         let outcome = one(&mut lab, *test);
         failed += outcome.is_err() as u32;
         println!("test {name} ... {}", describe(&outcome));

@@ -141,6 +141,9 @@ pub struct Override {
 }
 
 /// How a run ends: the value written to QEMU's `isa-debug-exit` port. QEMU's own status is `2 * value + 1`.
+///
+/// Where that does not end the machine, the guest writes [`MARK`](exit::MARK), the value in decimal and a line end to the serial line,
+/// waits until the last byte has left, and then writes [`BOCHS_OFF`](exit::BOCHS_OFF).
 pub mod exit {
     /// I/O port of the device (`-device isa-debug-exit,iobase=0xf4,iosize=4`).
     pub const PORT: u16 = 0xf4;
@@ -154,6 +157,13 @@ pub mod exit {
     pub const LOADER_REFUSED: u8 = 0x30;
     /// Root, the first program, could not build the system.
     pub const ROOT_FAILED: u8 = 0x31;
+
+    /// How the last line on the serial line begins on a machine without that port.
+    pub const MARK: &str = "\x1epostern exit ";
+    /// I/O port at which Bochs takes [`BOCHS_OFF`]; nobody's elsewhere.
+    pub const BOCHS_PORT: u16 = 0x8900;
+    /// Written byte by byte, it ends Bochs.
+    pub const BOCHS_OFF: &[u8; 8] = b"Shutdown";
 
     /// QEMU's exit status for a value.
     pub const fn status(value: u8) -> i32 {

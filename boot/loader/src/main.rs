@@ -18,6 +18,7 @@ mod bare {
         include_str!("start.s"),
         exit_port = const exit::PORT,
         refused = const exit::LOADER_REFUSED,
+        bochs_port = const exit::BOCHS_PORT,
         options(att_syntax)
     );
 

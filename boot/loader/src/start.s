@@ -19,6 +19,8 @@
 .set SCREEN, 0xb8000                    # VGA text, 80 by 25 cells
 .set WHITE_ON_BLACK, 0x0f00
 .set SERIAL, 0x3f8
+.set LINE_CONTROL, SERIAL + 3
+.set EIGHT_BITS, 3
 .set LINE_STATUS, SERIAL + 5
 .set LINE_STATUS_ROOM, 0x20             # the next byte may be written
 .set LINE_STATUS_EMPTY, 0x40            # the last byte has left
@@ -105,13 +107,16 @@ start_multiboot2:
     lgdt gdt_pointer                    # compatibility mode until CS is a 64-bit segment
     ljmp $8, $long_mode
 
-# One line on the serial port (as the firmware or its reset left it) and the VGA text screen, then out: the same as
+# One line on the serial port (at the speed the firmware or its reset left) and the VGA text screen, then out: the same as
 # `machine::console::refuse` does for every other refusal.
 no_long_mode:
     mov $SCREEN, %edi
     mov $WHITE_ON_BLACK | ' ', %ax
     mov $80 * 25, %ecx
     rep stosw
+    mov $LINE_CONTROL, %dx
+    mov $EIGHT_BITS, %al
+    outb %al, %dx
     mov $message, %esi
     mov $SCREEN, %edi
 1:  lodsb
@@ -143,6 +148,10 @@ no_long_mode:
 4:  mov ${exit_port}, %dx
     mov ${refused}, %al
     outb %al, %dx
+    mov ${bochs_port}, %dx
+    mov $bochs_off, %esi
+    mov $bochs_off_size, %ecx
+    rep outsb
 1:  hlt
     jmp 1b
 
@@ -165,6 +174,9 @@ long_mode:
 .section .rodata
 message:
     .asciz "postern loader: the CPU has no 64-bit long mode; use a 64-bit one (QEMU: -cpu max or -cpu qemu64)\r\n"
+bochs_off:
+    .ascii "Shutdown"                   # `exit::BOCHS_OFF`
+.set bochs_off_size, . - bochs_off
 .align 8
 gdt:
     .quad 0

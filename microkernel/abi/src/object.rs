@@ -126,6 +126,10 @@ pub mod thread {
     pub const READ_REGISTERS: u32 = 5;
     /// Registers from the caller's message buffer. Only while Inactive.
     pub const WRITE_REGISTERS: u32 = 6;
+    /// `w0` = 1: it may use the floating-point registers (x87, SSE, AVX), which start in their initial state; 0: touching them
+    /// is exception 7. `w1` = 1: it is traced (no system call of it takes the fast path, which records nothing). Only while
+    /// Inactive.
+    pub const FLAGS: u32 = 7;
     /// Returns `w0` = [`State`], `w1` = paid time in TSC ticks, `w2` = vector | 1 << 8 of the exception that stopped
     /// it, 0 if none did.
     pub const INFO: u32 = 8;

@@ -14,7 +14,7 @@ use crate::{
     object::{check, named, need},
     raw::Ref,
     space::{self, Space},
-    thread::{Owed, Thread, ThreadRef, ThreadState},
+    thread::{Owed, Thread, ThreadFlags, ThreadRef, ThreadState},
     tree,
 };
 
@@ -77,6 +77,19 @@ pub(super) fn thread(
             target
                 .frame()
                 .set_registers(&Registers::from_words(registers))?;
+        }
+        thread_op::FLAGS => {
+            let [fpu, traced, ..] = thread.frame().words();
+            if fpu > 1 || traced > 1 {
+                return Err(Error::InvalidArgument);
+            }
+            if target.state() != ThreadState::Inactive {
+                return Err(Error::BadState);
+            }
+            let mut flags = ThreadFlags::empty();
+            flags.set(ThreadFlags::FPU, fpu == 1);
+            flags.set(ThreadFlags::TRACED, traced == 1);
+            target.set_flags(flags);
         }
         thread_op::INFO => {
             let state = target.state_number() as u64;

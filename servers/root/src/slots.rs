@@ -21,6 +21,8 @@ pub const PCI_PORTS: IoPorts = IoPorts(Slot(142));
 pub const SERIAL_PORTS: IoPorts = IoPorts(Slot(143));
 /// I/O ports: QEMU's exit device.
 pub const EXIT_PORTS: IoPorts = IoPorts(Slot(144));
+/// I/O ports: where Bochs is ended.
+pub const BOCHS_PORTS: IoPorts = IoPorts(Slot(146));
 /// I/O ports: ACPI's PM1a control register.
 pub const ACPI_PORTS: IoPorts = IoPorts(Slot(145));
 

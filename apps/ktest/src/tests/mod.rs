@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod deaths;
+mod fpu;
 mod hostile;
 mod ipc;
 mod irqs;
@@ -15,6 +16,7 @@ mod registers;
 mod schedule;
 mod threads;
 mod timeouts;
+mod tlb;
 mod transfer;
 mod traps;
 
@@ -57,5 +59,7 @@ tests! {
     schedule: round_robin strict_priority at_once yielding reply_to_a_lower_caller no_inversion paid_time timer_accuracy
         fair_server;
     pointers: every_register every_operation straddling half_destroyed revoked_in_use unconfigured;
+    tlb: another_space fewer_rights large_pages deleted_frame ids_are_clean;
+    fpu: without_the_right giving_and_taking call_and_reply across_faults across_interrupts preemption arithmetic_error;
     hostile: floods never_replies revokes_in_use exhausts_itself;
 }

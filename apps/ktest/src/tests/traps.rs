@@ -121,7 +121,7 @@ pub fn without_rights(lab: &mut Lab) -> Outcome {
         lab,
         &[
             (raw::x87, &[7], 0, 0),
-            (raw::sse, &[6, 7], 0, 0),
+            (raw::sse, &[7], 0, 0),
             (raw::rdfsbase, &[6], 0, 0),
             (raw::wrgsbase, &[6], 0, 0),
         ],

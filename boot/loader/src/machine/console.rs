@@ -16,7 +16,7 @@ const SCREEN: *mut u16 = 0xb8000 as *mut u16;
 const CELLS: usize = 80 * 25;
 const WHITE_ON_BLACK: u16 = 0x0f00;
 
-/// Shows one line, ends QEMU with [`exit::LOADER_REFUSED`] and, elsewhere, stops.
+/// Shows one line and ends the machine as [`exit`] says; where nothing ends it, it stops.
 pub fn refuse(message: fmt::Arguments<'_>) -> ! {
     let mut console = Console::new();
     // Neither port nor screen can fail.
@@ -24,6 +24,12 @@ pub fn refuse(message: fmt::Arguments<'_>) -> ! {
     console.finish();
     // SAFETY: QEMU's debug exit; on a machine without it the port is nobody's.
     unsafe { Port::new(exit::PORT).write(exit::LOADER_REFUSED) };
+    let _ = writeln!(console, "{}{}", exit::MARK, exit::LOADER_REFUSED);
+    console.finish();
+    for byte in exit::BOCHS_OFF {
+        // SAFETY: as above, for Bochs.
+        unsafe { Port::new(exit::BOCHS_PORT).write(*byte) };
+    }
     loop {
         x86_64::instructions::hlt();
     }

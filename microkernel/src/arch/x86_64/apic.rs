@@ -93,9 +93,10 @@ pub fn calibrate() -> u64 {
     write(DIVIDE, DIVIDE_BY_1);
     write(TIMER, MASKED | TIMER_VECTOR as u32);
     write(INITIAL_COUNT, u32::MAX);
-    let before = read(CURRENT_COUNT);
-    let (ticks, hz) = clock::measure();
+    let (before, start) = (read(CURRENT_COUNT), cpu::now());
+    let hz = clock::measure();
     let counted = before.wrapping_sub(read(CURRENT_COUNT)) as u64;
+    let ticks = cpu::now() - start;
     write(INITIAL_COUNT, 0);
     if features().contains(Features::TSC_DEADLINE) {
         write(TIMER, TIMER_VECTOR as u32 | TSC_DEADLINE_MODE);

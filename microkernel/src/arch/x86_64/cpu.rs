@@ -12,7 +12,7 @@ use x86_64::registers::{
 use super::{
     BARE, entry,
     features::{self, Features},
-    gdt,
+    fpu, gdt,
 };
 
 /// The time stamp counter.
@@ -92,7 +92,8 @@ pub fn halt() -> ! {
 /// left on (FSGSBASE, PCE) is off.
 pub fn init() {
     let features = features::detect();
-    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION;
+    let mut cr4 =
+        Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     for (feature, flag) in [
         (Features::GLOBAL, Cr4Flags::PAGE_GLOBAL),
         // CR3 holds the loader's root, whose low 12 bits are 0 (SDM 3A 4.10.1).
@@ -103,6 +104,7 @@ pub fn init() {
         ),
         (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+        (Features::XSAVE, Cr4Flags::OSXSAVE),
     ] {
         cr4.set(flag, features.contains(feature));
     }
@@ -122,6 +124,7 @@ pub fn init() {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
         });
     }
+    fpu::init();
     set_fast_path(true);
     // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
     let selectors = Star::write(

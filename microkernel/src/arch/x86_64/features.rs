@@ -24,14 +24,21 @@ bitflags::bitflags! {
         const X2APIC = 1 << 6;
         /// The APIC timer takes TSC values.
         const TSC_DEADLINE = 1 << 7;
+        /// Floating-point registers are saved by components.
+        const XSAVE = 1 << 8;
+        /// One of them is the upper halves of the AVX registers.
+        const AVX = 1 << 9;
     }
 }
 
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
-/// What [`detect`] found. On a host, nothing.
+/// What [`detect`] found. On a host, what the test's machine has.
 #[inline]
 pub fn features() -> Features {
+    #[cfg(not(target_os = "none"))]
+    return super::host::machine().features;
+    #[cfg(target_os = "none")]
     Features::from_bits_retain(FOUND.load(Relaxed))
 }
 
@@ -44,6 +51,8 @@ pub fn detect() -> Features {
         found.set(Features::PCID, basic.has_pcid());
         found.set(Features::X2APIC, basic.has_x2apic());
         found.set(Features::TSC_DEADLINE, basic.has_tsc_deadline());
+        found.set(Features::XSAVE, basic.has_xsave());
+        found.set(Features::AVX, basic.has_xsave() && basic.has_avx());
     }
     if let Some(extended) = cpuid.get_extended_feature_info() {
         found.set(Features::INVPCID, extended.has_invpcid());

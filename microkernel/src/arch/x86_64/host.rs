@@ -1,8 +1,9 @@
 //! What stands in for the machine where a host runs the core under test: a clock that the test sets, the register of
 //! page-fault addresses, the running thread, the lines of an IO-APIC, and ports that remember. One machine a test thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use super::{features::Features, tlb::Tlb};
 use crate::thread::ThreadRef;
 
 /// Number of interrupt lines.
@@ -11,6 +12,8 @@ pub const LINES: u32 = 24;
 /// The machine's registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
+    /// What its processor can do.
+    pub features: Features,
     /// The time stamp counter.
     pub now: u64,
     /// CR2.
@@ -29,6 +32,7 @@ impl Machine {
     /// As it is switched on.
     pub const fn new() -> Self {
         Self {
+            features: Features::empty(),
             now: 0,
             fault_address: 0,
             current: None,
@@ -52,6 +56,7 @@ impl Default for Machine {
 
 std::thread_local! {
     static MACHINE: Cell<Machine> = const { Cell::new(Machine::new()) };
+    static TLB: RefCell<Tlb> = const { RefCell::new(Tlb::new()) };
 }
 
 /// This test thread's machine.
@@ -66,4 +71,9 @@ pub fn set_machine(change: impl FnOnce(&mut Machine)) {
     let mut machine = MACHINE.get();
     change(&mut machine);
     MACHINE.set(machine);
+}
+
+/// This test thread's TLB.
+pub fn with_tlb<R>(act: impl FnOnce(&mut Tlb) -> R) -> R {
+    TLB.with_borrow_mut(act)
 }

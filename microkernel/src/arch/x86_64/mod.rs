@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod entry;
 pub mod fastpath;
 pub mod features;
+pub mod fpu;
 pub mod frame;
 pub mod gdt;
 #[cfg(not(target_os = "none"))]
@@ -17,6 +18,8 @@ pub mod paging;
 pub mod panic;
 pub mod port;
 pub mod serial;
+#[cfg(not(target_os = "none"))]
+pub mod tlb;
 
 use spin::Once;
 

@@ -200,29 +200,29 @@ pub fn cr3(root: u64, id: u16) -> u64 {
 
 /// Uses another space.
 pub fn load_root(cr3: u64) {
-    if BARE {
-        // SAFETY: the kernel half is the same in every root (`share_kernel_half`), so the kernel goes on undisturbed.
-        unsafe { core::arch::asm!("mov cr3, {}", in(reg) cr3, options(nostack, preserves_flags)) };
-    }
+    #[cfg(not(target_os = "none"))]
+    super::host::with_tlb(|tlb| tlb.load(cr3));
+    #[cfg(target_os = "none")]
+    // SAFETY: the kernel half is the same in every root (`share_kernel_half`), so the kernel goes on undisturbed.
+    unsafe {
+        core::arch::asm!("mov cr3, {}", in(reg) cr3, options(nostack, preserves_flags))
+    };
 }
 
 /// Forgets the processor's copy of a mapping that was removed from the space `cr3`, while `loaded` is in use.
 pub fn flush(cr3: u64, loaded: u64, address: u64) {
-    if !BARE {
-        return;
+    if cr3 != loaded {
+        return flush_other(cr3, loaded, ONE_ADDRESS, address);
     }
-    if cr3 == loaded {
-        x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(address));
-    } else {
-        flush_other(cr3, loaded, ONE_ADDRESS, address);
-    }
+    #[cfg(not(target_os = "none"))]
+    super::host::with_tlb(|tlb| tlb.invalidate_page(address));
+    #[cfg(target_os = "none")]
+    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(address));
 }
 
 /// Forgets all of a space that is not in use, while `loaded` is: its id may become another's.
 pub fn flush_space(cr3: u64, loaded: u64) {
-    if BARE {
-        flush_other(cr3, loaded, ONE_SPACE, 0);
-    }
+    flush_other(cr3, loaded, ONE_SPACE, 0);
 }
 
 /// Kinds of INVPCID (SDM 2A).
@@ -234,6 +234,9 @@ fn flush_other(cr3: u64, loaded: u64, kind: u64, address: u64) {
     let features = features();
     if features.contains(Features::PCID | Features::INVPCID) {
         let descriptor = [cr3 & (PAGE - 1), address];
+        #[cfg(not(target_os = "none"))]
+        super::host::with_tlb(|tlb| tlb.invalidate_pcid(kind, descriptor));
+        #[cfg(target_os = "none")]
         // SAFETY: CPUID announced the instruction; it changes no memory, and flushing is always allowed.
         unsafe {
             core::arch::asm!("invpcid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, readonly))

@@ -150,6 +150,5 @@ fn end() -> ! {
         );
     }
     log!("KERNEL PANIC END");
-    port::write(exit::PORT, 1, exit::KERNEL_PANIC as u64);
-    cpu::halt()
+    port::end_machine(exit::KERNEL_PANIC)
 }

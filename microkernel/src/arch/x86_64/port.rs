@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 use super::BARE;
+use crate::log;
 
 /// Reads 1, 2 or 4 bytes.
 pub fn read(port: u16, width: u64) -> u64 {
@@ -84,4 +85,16 @@ pub fn block(port: u16, width: u64, count: u64, address: u64, input: bool) {
             }
         }
     }
+}
+
+/// Ends the machine, as [`bootinfo::exit`] says; where nothing ends it, it stops.
+pub fn end_machine(value: u8) -> ! {
+    use bootinfo::exit;
+    write(exit::PORT, 1, value as u64);
+    log!("{}{value}", exit::MARK);
+    super::serial::drain();
+    for &byte in exit::BOCHS_OFF {
+        write(exit::BOCHS_PORT, 1, byte as u64);
+    }
+    super::cpu::halt()
 }

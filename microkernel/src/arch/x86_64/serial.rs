@@ -1,7 +1,7 @@
 //! The serial line (16550 at 0x3f8) for the kernel's log at boot and for panics.
 
 use spin::Mutex;
-use uart_16550::{Config, Uart16550, backend::PioBackend};
+use uart_16550::{Config, Uart16550, backend::PioBackend, spec::registers::LSR};
 
 use super::BARE;
 
@@ -28,6 +28,13 @@ pub fn write(byte: u8) {
         } else {
             uart.send_bytes_exact(&[byte]);
         }
+    }
+}
+
+/// Waits until the last byte has left.
+pub fn drain() {
+    if let Some(uart) = UART.lock().as_mut() {
+        while !uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {}
     }
 }
 

@@ -1,0 +1,147 @@
+//! Processor models: what the kernel finds and uses on each, and that it works there.
+
+use std::path::Path;
+
+use postern::qemu::{Emulator, Options};
+use postern::status::Status;
+use postern::system::System;
+
+/// A processor model, and what the kernel must say about it.
+struct Model {
+    emulator: Emulator,
+    name: &'static str,
+    features: &'static str,
+}
+
+const fn qemu(name: &'static str, features: &'static str) -> Model {
+    Model {
+        emulator: Emulator::Qemu,
+        name,
+        features,
+    }
+}
+
+const fn bochs(name: &'static str, features: &'static str) -> Model {
+    Model {
+        emulator: Emulator::Bochs,
+        name,
+        features,
+    }
+}
+
+/// Together they have every feature, and lack every one.
+const MODELS: [Model; 8] = [
+    qemu("max", "GLOBAL | SMEP | SMAP | UMIP | XSAVE | AVX"),
+    qemu("qemu64", "GLOBAL"),
+    qemu("Haswell", "GLOBAL | SMEP | XSAVE | AVX"),
+    qemu("EPYC", "GLOBAL | SMEP | SMAP | XSAVE | AVX"),
+    bochs(
+        "tigerlake",
+        "GLOBAL | PCID | INVPCID | SMEP | SMAP | UMIP | X2APIC | TSC_DEADLINE | XSAVE | AVX",
+    ),
+    bochs(
+        "corei7_skylake_x",
+        "GLOBAL | PCID | INVPCID | SMEP | SMAP | X2APIC | TSC_DEADLINE | XSAVE | AVX",
+    ),
+    bochs(
+        "corei7_haswell_4770",
+        "GLOBAL | PCID | INVPCID | SMEP | X2APIC | TSC_DEADLINE | XSAVE | AVX",
+    ),
+    bochs(
+        "corei7_sandy_bridge_2600k",
+        "GLOBAL | PCID | TSC_DEADLINE | XSAVE | AVX",
+    ),
+];
+
+/// First bytes of the disk.
+const SECTOR: &[u8] = b"A sector of mine";
+
+impl Model {
+    fn options(&self, system: &str, exec: &[&str]) -> Options {
+        // Bochs has no disk; in QEMU each machine needs its own, because it locks the file.
+        let mut disks = Vec::new();
+        if self.emulator == Emulator::Qemu {
+            let name = format!("cpu-{system}.img");
+            let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            let mut bytes = SECTOR.to_vec();
+            bytes.resize(4096, 0);
+            std::fs::write(&disk, bytes).expect("the disk can be written");
+            disks.push(disk);
+        }
+        Options {
+            emulator: self.emulator,
+            cpu: Some(self.name.into()),
+            disks,
+            system: system.into(),
+            exec: exec.iter().map(|command| command.to_string()).collect(),
+            ..Options::default()
+        }
+    }
+}
+
+#[test]
+fn the_default_system_runs_on_every_model() {
+    for model in MODELS {
+        let commands = ["dmesg", "read disk:0 --size 16", "uptime", "ps"];
+        let outcome = tests::execute(&model.options("default", &commands));
+        let (name, output) = (model.name, &outcome.output);
+        let features = format!("CPU: {}", model.features);
+        assert!(
+            output.lines().any(|line| line == features),
+            "{name}: {output}"
+        );
+        assert!(output.contains("since reset"), "{name}: {output}");
+        // The disk is virtio's, which Bochs does not have.
+        let (status, words) = match model.emulator {
+            Emulator::Qemu => (Status::Success, "|A sector of mine|"),
+            Emulator::Bochs => (Status::CommandFailed, "read: disk:0: no such device"),
+        };
+        assert!(output.contains(words), "{name}: {output}");
+        assert_eq!(outcome.status, status, "{name}: {:?}", outcome.explanation);
+    }
+}
+
+/// The kernel's tests from inside that depend on the processor: floating-point registers, what the TLB remembers, and
+/// those of messages, mapping, registers, deadlines and traps.
+#[test]
+fn kernel_tests_succeed_on_every_model() {
+    const TESTS: [&str; 7] = [
+        "fpu::",
+        "tlb::",
+        "ipc::",
+        "mapping::",
+        "registers::",
+        "timeouts::",
+        "traps::",
+    ];
+    let mut system = System::load("ktest").expect("the manifest passes its checks");
+    let program = system.program("ktest").expect("it is in the manifest");
+    program.args = std::iter::once("tests")
+        .chain(TESTS)
+        .map(String::from)
+        .collect();
+    for model in MODELS {
+        // Some tests measure time, so it must not depend on the host's load; Bochs counts instructions anyway.
+        let options = Options {
+            icount: model.emulator == Emulator::Qemu,
+            ..model.options("ktest", &[])
+        };
+        let outcome = tests::follow(&options, &system, &[]);
+        let (name, log) = (model.name, &outcome.log);
+        for test in TESTS {
+            let succeeded =
+                |line: &str| line.starts_with(&format!("test {test}")) && line.ends_with(" ... ok");
+            assert!(
+                log.lines().any(succeeded),
+                "{name}: no {test} in {log} ({:?})",
+                outcome.explanation
+            );
+        }
+        assert!(
+            log.contains("ktest ends, 0 failed"),
+            "{name}: {:?}",
+            outcome.explanation
+        );
+        assert_eq!(outcome.status, Status::Success, "{name}");
+    }
+}
