@@ -88,7 +88,6 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
             if sender.transfer.get() != 0 && transfer::pass(kernel, sender, server) {
                 low |= Flags::CAP_ARRIVED.bits() as u64;
             }
-            server.transfer.set(0);
             let label = tag.0 & !0xffff_ffff;
             server.frame().set_message(
                 label | low,
@@ -99,6 +98,7 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
         }
         Sent::Fault => trap::deliver(sender, server),
     }
+    server.transfer.set(0);
     // Whoever takes a call runs at its caller's priority, if that is higher, until it replies.
     let priority = server.base.get().max(sender.priority.get());
     if priority != server.priority.get() {
@@ -319,6 +319,8 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
 /// Makes a thread Inactive; what it waits for is cancelled first.
 pub fn suspend(kernel: &mut Kernel, thread: ThreadRef) {
     cancel(kernel, thread, Error::Cancelled);
+    // A thread that stops itself is in the middle of a request.
+    thread.reset_request();
     kernel.make_unready(thread);
     thread.set_state(ThreadState::Inactive);
 }
