@@ -29,7 +29,7 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
         SPURIOUS_VECTOR => {}
         _ => interrupt(kernel, vector),
     }
-    kernel.leave(kernel.current());
+    kernel.leave();
 }
 
 fn interrupt(kernel: &mut Kernel, vector: u8) {
@@ -57,12 +57,11 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
         } else {
             0
         });
-    thread.sent.set(Sent::Fault);
-    thread.lease_count.set(0);
-    thread.transfer.set(0);
     let slot = thread.fault_slot();
     match object::named(slot, abi::object::endpoint::CALL) {
         Ok(endpoint) => {
+            thread.sent.set(Sent::Fault);
+            thread.lease_count.set(0);
             thread.badge.set(slot.data());
             // A fault has no deadline, so it cannot fail.
             let _ = ipc::send(kernel, thread, endpoint, None);
