@@ -202,6 +202,16 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
     space::map_buffer(space, thread, root::THREAD_AREA)
         .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
+    // Root may delete what it runs on, like anybody else: then its thread hears about it.
+    for (index, embedded) in [
+        (root::TABLE, thread.table_slot()),
+        (root::SPACE, thread.space_slot()),
+    ] {
+        // SAFETY: a slot of root's table, which `fill_table` filled.
+        let slot: SlotRef = unsafe { Ref::from_address(table + index as u64 * crate::slot::SIZE) };
+        captable::embed(slot, embedded, None, captable::Owner::Thread)
+            .map_err(|_| "root's table and space are not its own")?;
+    }
     thread.set_table(table, 1 << root::TABLE_BITS);
     thread.cr3.set(space.cr3());
     Ok(())
