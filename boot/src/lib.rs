@@ -13,6 +13,7 @@ pub mod bench;
 pub mod bochs;
 pub mod check;
 pub mod cli;
+pub mod coverage;
 pub mod disk;
 pub mod doctor;
 pub mod escape;

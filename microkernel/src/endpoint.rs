@@ -53,6 +53,31 @@ impl Endpoint {
         }
     }
 
+    /// What the fast path looks at.
+    pub fn fast(&self) -> ThreadRef {
+        self.fast.get()
+    }
+
+    /// All receivers, in turn.
+    pub fn receivers(&self) -> impl Iterator<Item = ThreadRef> + '_ {
+        let fast = self.fast.get();
+        let plain = fast != thread::nobody() && fast != thread::busy();
+        plain
+            .then_some(fast)
+            .into_iter()
+            .chain(self.receivers.members())
+    }
+
+    /// All callers, in turn.
+    pub fn senders(&self) -> impl Iterator<Item = ThreadRef> + '_ {
+        self.senders.members()
+    }
+
+    /// All interrupts, in turn.
+    pub fn pending(&self) -> impl Iterator<Item = Ref<Irq>> + '_ {
+        self.pending.members()
+    }
+
     /// The caller whose turn is next.
     pub fn first_sender(&self) -> Option<ThreadRef> {
         self.senders.first()

@@ -242,14 +242,20 @@ impl Kernel {
         self.payer = next;
         self.turn_began = now;
         self.turn_over = false;
-        let contended = self.ready.top() >= next.priority.get();
+        let contended = next != self.idle && self.ready.top() >= next.priority.get();
         self.timer.begin_turn(now, contended);
     }
 
     /// A thread is being destroyed: it neither runs nor pays any more.
     pub fn forget(&mut self, thread: ThreadRef) {
         if thread == self.payer {
-            self.begin_turn(self.idle);
+            let current = self.current();
+            let heir = if thread == current {
+                self.idle
+            } else {
+                current
+            };
+            self.begin_turn(heir);
         }
         if thread == self.current() {
             self.switch_to(self.idle);

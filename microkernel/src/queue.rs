@@ -74,6 +74,11 @@ impl<T: Linked> Queue<T> {
         self.head.get().is_none()
     }
 
+    /// The members, first to last.
+    pub fn members(&self) -> impl Iterator<Item = Ref<T>> + '_ {
+        core::iter::successors(self.first(), |member| member.link().next.get())
+    }
+
     /// Adds a member at the end.
     #[inline]
     pub fn push_back(&self, member: Ref<T>) {

@@ -36,6 +36,11 @@ impl Ready {
         self.top
     }
 
+    /// The threads ready at a priority, in the order in which they will run.
+    pub fn members(&self, priority: u8) -> impl Iterator<Item = ThreadRef> + '_ {
+        self.queues[priority as usize].members()
+    }
+
     /// Adds a thread behind its equals.
     pub fn push_back(&mut self, thread: ThreadRef) {
         let priority = thread.priority.get() as u8;

@@ -321,6 +321,11 @@ impl Thread {
         }
     }
 
+    /// The caller that the fast path may answer, or [`nobody`]; stale while it receives.
+    pub fn fast_caller(&self) -> ThreadRef {
+        self.fast_caller.get()
+    }
+
     /// Changes [`Thread::owed`]. Its priority must be what it will be while it owes this: a reply on the fast path does
     /// not change it back.
     #[inline]
@@ -427,6 +432,8 @@ pub mod offset {
     pub const WAIT: usize = offset_of!(Thread, wait);
     /// The caller that the fast path may answer.
     pub const FAST_CALLER: usize = offset_of!(Thread, fast_caller);
+    /// What it owes, if not to that one: two words, of which the second means nothing if it owes nothing.
+    pub const OWED: usize = offset_of!(Thread, owed);
     /// See [`Thread::priority`].
     pub const PRIORITY: usize = offset_of!(Thread, priority);
     /// Lease 0: base, then length and rights.

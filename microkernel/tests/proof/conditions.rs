@@ -1,0 +1,295 @@
+//! Exactly when the fast path is taken: in a world where it is, each condition is broken by itself, and it declines.
+
+use abi::{Op, Tag, object::*, tag::Flags, tag::Transfer};
+
+use crate::{
+    fast,
+    pair::{Pair, slots::*},
+    world::{Call, Event},
+};
+
+/// A thread's slots in the worlds of this file.
+const ENDPOINT: u64 = 3;
+const REPLY: u64 = 8;
+
+fn tag(op: Op, extra: usize, flags: Flags) -> u64 {
+    Tag::new(op, 0, extra, flags).0
+}
+
+pub fn call_endpoint() -> Call {
+    Call {
+        rax: tag(Op::Call, 0, Flags::empty()),
+        rdi: ENDPOINT,
+        ..Call::default()
+    }
+}
+
+fn reply_recv() -> Call {
+    Call {
+        rax: tag(Op::ReplyRecv, 0, Flags::empty()),
+        rdi: ENDPOINT,
+        ..Call::default()
+    }
+}
+
+pub fn receive() -> Call {
+    Call {
+        rax: tag(Op::Recv, 0, Flags::empty()),
+        rdi: ENDPOINT,
+        ..Call::default()
+    }
+}
+
+fn timed(call: Call) -> Call {
+    Call {
+        rax: call.rax | Flags::TIMED.bits() as u64,
+        r10: 1 << 40,
+        ..call
+    }
+}
+
+fn with_slot(call: Call) -> Call {
+    let transfer = Transfer {
+        receive: 60,
+        ..Transfer::default()
+    };
+    Call {
+        rax: call.rax | Flags::CAP.bits() as u64,
+        r9: transfer.to_bits(),
+        ..call
+    }
+}
+
+/// A world where only root runs, at the top priority, and sets the scene; threads are numbered 0 to 3, priorities are
+/// 10, 20, 20, 30, and each acts when root lets it.
+pub struct Scene(pub Pair);
+
+impl Scene {
+    pub fn new() -> Self {
+        let mut pair = Pair::boot();
+        pair.populate();
+        let mut scene = Self(pair);
+        // Root ran last; the most urgent thread runs now. One after the other stops itself.
+        for thread in [3, 1, 2, 0] {
+            scene.runs(thread);
+            let own = 12 + thread % 2;
+            scene.0.invoke(own, thread::SUSPEND, [0; 4]);
+        }
+        scene
+    }
+
+    /// The thread that runs must be this one.
+    #[track_caller]
+    fn runs(&mut self, thread: u64) {
+        let running = self.0.model.current.expect("somebody runs");
+        let root = self
+            .0
+            .model
+            .threads
+            .values()
+            .find(|thread| thread.ceiling == 255);
+        let table = root.and_then(|root| root.table).expect("root's table");
+        let slot = crate::model::Place::Slot(table, THREADS + thread);
+        assert_eq!(
+            running, self.0.model.caps[&slot].object,
+            "thread {thread} does not run"
+        );
+    }
+
+    /// Root starts a thread, which does this.
+    pub fn acts(&mut self, thread: u64, call: Call) {
+        self.start(thread);
+        self.0.step(&Event::Call(call));
+    }
+
+    fn start(&mut self, thread: u64) {
+        self.0.done(THREADS + thread, thread::START, [0; 4]);
+        self.runs(thread);
+    }
+
+    /// What the fast path does now with a call of the running thread.
+    fn takes(&mut self, call: Call) -> bool {
+        fast::enter(&mut self.0.world, &call).1
+    }
+
+    /// Root sets a priority.
+    fn priority(&mut self, thread: u64, priority: u64) {
+        self.0
+            .done(THREADS + thread, thread::PRIORITY, [priority, 40, 0, 0]);
+    }
+
+    /// Thread 3 receives; thread 0 is about to call it.
+    pub fn server_waits(mut self, receive: Call) -> Self {
+        self.acts(3, receive);
+        self
+    }
+
+    /// Thread 3 owes thread 0 a reply, and runs.
+    pub fn server_owes(self, call: Call) -> Self {
+        let mut scene = self.server_waits(receive());
+        scene.acts(0, call);
+        scene.runs(3);
+        scene
+    }
+}
+
+#[test]
+fn call_is_fast_exactly_when_nothing_is_unusual() {
+    let ready = || {
+        let mut scene = Scene::new().server_waits(receive());
+        scene.start(0);
+        scene
+    };
+    assert!(ready().takes(call_endpoint()));
+    let mut long = call_endpoint();
+    long.rax = tag(Op::Call, 116, Flags::empty());
+    assert!(ready().takes(long), "116 words");
+    long.rax = tag(Op::Call, 117, Flags::empty());
+    assert!(!ready().takes(long), "117 words");
+    for bit in (4..8).chain(15..32) {
+        let mut call = call_endpoint();
+        call.rax |= 1 << bit;
+        assert!(!ready().takes(call), "tag bit {bit}");
+    }
+    for index in [0, 1, 4 + 64, 63, u64::MAX, 64, 1 << 59] {
+        let mut call = call_endpoint();
+        call.rdi = index;
+        assert!(!ready().takes(call), "slot {index}");
+    }
+    let mut scene = Scene::new().server_waits(timed(receive()));
+    scene.start(0);
+    assert!(!scene.takes(call_endpoint()), "a receiver with a deadline");
+    let mut scene = Scene::new().server_waits(with_slot(receive()));
+    scene.start(0);
+    assert!(
+        !scene.takes(call_endpoint()),
+        "a receiver with a receive slot"
+    );
+    let mut scene = Scene::new();
+    scene.start(0);
+    assert!(!scene.takes(call_endpoint()), "no receiver");
+    let mut scene = Scene::new().server_waits(receive());
+    scene.acts(2, receive());
+    scene.start(0);
+    assert!(!scene.takes(call_endpoint()), "two receivers");
+    let mut scene = Scene::new().server_waits(receive());
+    scene.priority(3, 5);
+    scene.start(0);
+    assert!(!scene.takes(call_endpoint()), "a less urgent receiver");
+    let mut scene = Scene::new().server_waits(receive());
+    scene.priority(3, 10);
+    scene.start(0);
+    assert!(scene.takes(call_endpoint()), "an equal receiver");
+    // Without the right to call.
+    let mut scene = Scene::new();
+    let words = [50, ENDPOINTS, endpoint::RECV as u64, 0];
+    scene.0.done(TABLES, captable::DERIVE, words);
+    let mut scene = scene.server_waits(receive());
+    scene.start(0);
+    let mut call = call_endpoint();
+    call.rdi = 50;
+    assert!(!scene.takes(call), "no right");
+    // Without a table.
+    let mut scene = Scene::new().server_waits(receive());
+    let own_table = abi::root::TABLE as u64;
+    scene.0.done(own_table, captable::REVOKE, [TABLES, 0, 0, 0]);
+    scene.start(0);
+    assert!(!scene.takes(call_endpoint()), "no table");
+}
+
+#[test]
+fn reply_recv_is_fast_exactly_when_nothing_is_unusual() {
+    let owes = || Scene::new().server_owes(call_endpoint());
+    assert!(owes().takes(reply_recv()));
+    let mut long = reply_recv();
+    long.rax = tag(Op::ReplyRecv, 116, Flags::empty());
+    assert!(owes().takes(long), "116 words");
+    long.rax = tag(Op::ReplyRecv, 117, Flags::empty());
+    assert!(!owes().takes(long), "117 words");
+    for bit in [4, 6, 7].into_iter().chain(15..32) {
+        let mut call = reply_recv();
+        call.rax |= 1 << bit;
+        assert!(!owes().takes(call), "tag bit {bit}");
+    }
+    for index in [0, 1, 4, 63, 64, u64::MAX] {
+        let mut call = reply_recv();
+        call.rdi = index;
+        assert!(!owes().takes(call), "slot {index}");
+    }
+    for (call, what) in [
+        (timed(call_endpoint()), "a caller with a deadline"),
+        (with_slot(call_endpoint()), "a caller with a receive slot"),
+    ] {
+        assert!(
+            !Scene::new().server_owes(call).takes(reply_recv()),
+            "{what}"
+        );
+    }
+    let mut leases = call_endpoint();
+    leases.rax |= Flags::LEASES.bits() as u64;
+    assert!(
+        !Scene::new().server_owes(leases).takes(reply_recv()),
+        "four leases"
+    );
+    // Nobody to answer: it received nothing.
+    let mut scene = Scene::new();
+    scene.start(3);
+    assert!(!scene.takes(reply_recv()), "nothing owed");
+    // Parked: answered through a Reply object only.
+    let mut scene = owes();
+    scene.0.done(REPLY, reply::DEFER, [0; 4]);
+    assert!(!scene.takes(reply_recv()), "a parked caller");
+    // An interrupt is owed.
+    let mut scene = Scene::new().server_waits(receive());
+    scene.0.done(IRQS + 2, irq::BIND, [ENDPOINTS, 9, 0, 0]);
+    scene.0.done(IRQS + 2, irq::RAISE, [0; 4]);
+    scene.runs(3);
+    assert!(!scene.takes(reply_recv()), "an acknowledgement owed");
+    // A call raised the server's priority.
+    let mut scene = Scene::new().server_waits(receive());
+    scene.priority(3, 5);
+    scene.acts(0, call_endpoint());
+    scene.runs(3);
+    assert!(!scene.takes(reply_recv()), "a raised priority");
+}
+
+#[test]
+fn reply_recv_is_fast_only_if_nobody_waits_for_the_server_or_the_processor() {
+    // Another caller queues, another receiver waits, an interrupt is pending.
+    let mut scene = Scene::new().server_waits(receive());
+    scene.priority(3, 10);
+    scene.acts(0, call_endpoint());
+    scene.runs(3);
+    // The server starts thread 2, which is more urgent, and calls: it queues.
+    scene.0.done(12, thread::START, [0; 4]);
+    scene.runs(2);
+    scene.0.step(&Event::Call(call_endpoint()));
+    scene.runs(3);
+    assert!(!scene.takes(reply_recv()), "a queued caller");
+
+    let mut scene = Scene::new().server_owes(call_endpoint());
+    scene.0.done(13, thread::PRIORITY, [20, 40, 0, 0]);
+    scene.0.done(12, thread::PRIORITY, [25, 40, 0, 0]);
+    scene.0.done(12, thread::START, [0; 4]);
+    scene.runs(2);
+    scene.0.step(&Event::Call(receive()));
+    scene.runs(3);
+    assert!(!scene.takes(reply_recv()), "another receiver");
+
+    let mut scene = Scene::new().server_owes(call_endpoint());
+    scene.0.done(11, irq::BIND, [ENDPOINT, 9, 0, 0]);
+    scene.0.done(11, irq::RAISE, [0; 4]);
+    assert!(!scene.takes(reply_recv()), "a pending interrupt");
+
+    // Somebody between client and server is ready: the reply must not switch to the client.
+    for (priority, fast) in [(9, true), (10, true), (11, false)] {
+        let mut scene = Scene::new().server_owes(call_endpoint());
+        scene.0.done(12, thread::PRIORITY, [priority, 40, 0, 0]);
+        scene.0.done(12, thread::START, [0; 4]);
+        assert_eq!(
+            scene.takes(reply_recv()),
+            fast,
+            "ready at {priority}, client at 10"
+        );
+    }
+}
