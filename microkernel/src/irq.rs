@@ -212,12 +212,16 @@ pub fn orphan(irq: Ref<Irq>) {
 }
 
 /// Binds it: from now on it is a message to that endpoint.
-pub fn bind(irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
+pub fn bind(kernel: &mut Kernel, irq: Ref<Irq>, slot: SlotRef, badge: u64) -> Result<(), Error> {
     if irq.endpoint().is_some() {
         return Err(Error::BadState);
     }
     captable::embed(slot, irq.endpoint_slot(), Some(badge), captable::Owner::Irq)?;
     irq.set_masked(false);
+    // What fired while nobody was there to hear it is not lost.
+    if irq.progress.get() == Progress::Idle && irq.count.get() > 0 {
+        unmask(kernel, irq);
+    }
     Ok(())
 }
 
@@ -272,6 +276,9 @@ pub fn attach(kernel: &mut Kernel, irq: Ref<Irq>, source: u64, trigger: u64) -> 
     let level = trigger & system::LEVEL != 0;
     irq.source.set(Source::Line { gsi, level, vector });
     arch::ioapic::attach(gsi, vector, level, trigger & system::ACTIVE_LOW != 0);
+    // The line is masked now; that ends with BIND, or with the acknowledgement that is owed.
+    let idle = irq.progress.get() != Progress::Delivered;
+    irq.set_masked(irq.endpoint().is_none() || !idle);
     Ok(())
 }
 

@@ -29,7 +29,7 @@ pub(super) fn irq(
             let [endpoint, badge, ..] = thread.frame().words();
             let endpoint = thread.slot(endpoint)?;
             named::<Endpoint>(endpoint, endpoint_right::RECV)?;
-            irq::bind(target, endpoint, badge)?;
+            irq::bind(kernel, target, endpoint, badge)?;
         }
         irq_op::ACK => {
             need(rights, irq_op::ACK_RIGHT)?;

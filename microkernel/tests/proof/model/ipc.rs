@@ -352,7 +352,7 @@ impl Model {
         }
     }
 
-    fn announce(&mut self, irq: Address) {
+    pub fn announce(&mut self, irq: Address) {
         let Some(endpoint) = self.caps.get(&Place::Irq(irq)).map(|cap| cap.object) else {
             return;
         };

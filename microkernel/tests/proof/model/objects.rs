@@ -409,6 +409,10 @@ impl Model {
                 if let Some((line, _)) = self.irqs[&cap.object].line {
                     self.masked &= !(1 << line);
                 }
+                let irq = &self.irqs[&cap.object];
+                if irq.progress == Progress::Idle && irq.count > 0 {
+                    self.announce(cap.object);
+                }
             }
             irq::ACK => self.acknowledge(cap.object),
             irq::RAISE => self.fire(cap.object),
@@ -519,6 +523,13 @@ impl Model {
         self.vectors.insert(vector, irq);
         let object = self.irqs.get_mut(&irq).expect("it");
         (object.vector, object.line) = (Some(vector), line);
+        let idle = object.progress != Progress::Delivered;
+        if let Some((line, _)) = line
+            && idle
+            && !self.is_empty(Place::Irq(irq))
+        {
+            self.masked &= !(1 << line);
+        }
         Ok(())
     }
 }
