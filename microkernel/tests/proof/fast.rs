@@ -183,7 +183,6 @@ fn is_message(pair: &Pair, call: &Call) -> bool {
 /// Both paths, from the same state; goes on with the slow one. True: the fast path took it.
 fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Complaint> {
     before.retake(&pair.world);
-    let message = is_message(pair, call);
     let (exit, taken) = enter(&mut pair.world, call);
     let mut user = None;
     match exit {
@@ -205,6 +204,13 @@ fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Com
                 left == if plain { allowed } else { *call },
                 "declined with {left:x?}"
             );
+            if !is_message(pair, call) {
+                // It may change anything, but not before the slow path has it.
+                let changed = before.changes(&pair.world);
+                demand!(changed.is_empty(), "declined, but changed {changed:x?}");
+                pair.step(&Event::Call(*call));
+                return Ok(false);
+            }
             pair.world.step(&Event::Call(left));
         }
     }
@@ -221,13 +227,8 @@ fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Com
     let slow = meaning(pair.world.kernel(), &threads);
     demand!(fast == slow, "{fast:?}, the slow path {slow:?}");
     let stale = stale(&mut pair.world, &census.threads);
-    // An object that was made may hold anything between its fields.
-    let wrong = if message {
-        after.changes(&pair.world)
-    } else {
-        Vec::new()
-    };
-    let wrong: Vec<u64> = wrong.into_iter().filter(|at| !stale.contains(at)).collect();
+    let mut wrong = after.changes(&pair.world);
+    wrong.retain(|at| !stale.contains(at));
     demand!(wrong.is_empty(), "the words at {wrong:x?} differ");
     if let Some(user) = user {
         let mut expected = at_return(slow.0.frame());
