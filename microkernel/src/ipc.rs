@@ -133,7 +133,7 @@ pub fn receive(
         endpoint.remove_sender(sender);
         take(kernel, server, sender);
         // The reply begins its turn.
-        server.owe_slowly(sender);
+        server.leave_turn();
     } else {
         if deadline.is_some_and(|deadline| deadline <= arch::cpu::now()) {
             return Err(Error::TimedOut);
@@ -184,13 +184,13 @@ pub fn copy_payload(server: ThreadRef, target: Owed, payload: Payload) -> Result
 }
 
 /// Answers. `tag`, words and transfer are the server's; the target is what [`answered`] said. Returns the caller that
-/// became Ready, which the kernel does not run yet.
+/// became Ready, which the kernel does not run yet, and whether that is in the running turn.
 pub fn reply(
     kernel: &mut Kernel,
     server: ThreadRef,
     tag: Tag,
     via: Option<Ref<Reply>>,
-) -> Option<ThreadRef> {
+) -> Option<(ThreadRef, bool)> {
     let client = match answered(server, via) {
         Owed::Nothing => return None,
         Owed::Irq(irq) => {
@@ -203,6 +203,7 @@ pub fn reply(
     kernel
         .trace
         .record_message(Event::Reply, server.address(), client.address());
+    let in_turn = via.is_none() && server.is_in_turn();
     match via {
         Some(reply) => reply.caller.set(None),
         None => settle(kernel, server),
@@ -210,7 +211,7 @@ pub fn reply(
     kernel.timer.remove(client);
     if client.sent.get() == Sent::Fault {
         client.reset_request();
-        return trap::answer(client, server, tag);
+        return trap::answer(client, server, tag).map(|client| (client, in_turn));
     }
     if tag.extra() > 0 {
         client.copy_words(server, tag.extra());
@@ -224,7 +225,7 @@ pub fn reply(
         .frame()
         .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame().words());
     client.set_state(ThreadState::Ready);
-    Some(client)
+    Some((client, in_turn))
 }
 
 /// Parks the server's current caller in a Reply object.

@@ -8,7 +8,7 @@ use crate::{
     sched::Ready,
     slot::SlotRef,
     space::SpaceIds,
-    thread::{Holder, ThreadFlags, ThreadRef, ThreadState},
+    thread::{ThreadFlags, ThreadRef, ThreadState},
     timer::Timer,
     trace::{Event, Trace},
 };
@@ -43,7 +43,7 @@ pub struct Kernel {
     /// Whose turn it is: it pays for the time since `turn_began`, also for that of the servers that work for it.
     payer: ThreadRef,
     turn_began: u64,
-    /// The turn has lasted long enough, but a server works in it: it ends with the reply to the payer.
+    /// The turn has lasted long enough, but a server works in it.
     turn_over: bool,
     /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
@@ -128,6 +128,9 @@ impl Kernel {
         if thread.state() == ThreadState::Ready {
             self.make_ready(thread);
         }
+        if thread == self.payer && self.ready.top() >= priority {
+            self.timer.limit_turn();
+        }
     }
 
     /// The current thread called and `next`, its server, is Ready: runs it on the caller's account, as the fast path does,
@@ -141,15 +144,18 @@ impl Kernel {
         }
     }
 
-    /// The current thread answered `next` and blocked: runs that, unless somebody more urgent is ready or its turn is over.
+    /// The current thread answered `next` and blocked: runs that, if its priority allows. A reply in the running turn goes on
+    /// with it, as on the fast path, and so does one to its payer; any other begins a turn, behind its equals.
     #[inline]
-    pub fn hand_back(&mut self, next: ThreadRef) {
-        if next != self.payer {
+    pub fn hand_back(&mut self, next: ThreadRef, in_turn: bool) {
+        if in_turn || (next == self.payer && !self.turn_over) {
+            self.hand_over(next);
+        } else if next.priority.get() > self.ready.top() {
             self.begin_turn(next);
-        } else if self.turn_over {
-            return self.make_ready(next);
+            self.enter_thread(next);
+        } else {
+            self.make_ready(next);
         }
-        self.hand_over(next);
     }
 
     /// An interrupt made `next` Ready: switches to it if it is the most urgent.
@@ -193,21 +199,15 @@ impl Kernel {
         }
     }
 
-    /// The turn has lasted long enough: others of the payer's priority are next. A server that works in it does so to the
-    /// end; its reply, which is not left to the fast path, then finds that the turn is over.
+    /// The turn has lasted long enough: others of the running thread's priority are next. If it is a server more urgent than
+    /// they, it works on, and whoever it answers begins a turn of its own.
     pub fn end_turn(&mut self) {
         let current = self.current();
-        let (top, payer) = (self.ready.top(), self.payer);
-        if top >= current.priority.get() {
+        if self.ready.top() >= current.priority.get() {
             self.rotate();
-        } else if payer != current && payer != self.idle && top >= payer.priority.get() {
+        } else {
             self.turn_over = true;
-            if let ThreadState::AwaitingReply {
-                from: Holder::Thread(server),
-            } = payer.state()
-            {
-                server.owe_slowly(payer);
-            }
+            current.leave_turn();
         }
     }
 
@@ -242,6 +242,7 @@ impl Kernel {
         self.payer = next;
         self.turn_began = now;
         self.turn_over = false;
+        next.leave_turn();
         let contended = next != self.idle && self.ready.top() >= next.priority.get();
         self.timer.begin_turn(now, contended);
     }

@@ -84,7 +84,7 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Results,
         }
         Op::Reply => {
             let via = decode_reply(thread, tag)?;
-            if let Some(client) = ipc::reply(kernel, thread, tag, via) {
+            if let Some((client, _)) = ipc::reply(kernel, thread, tag, via) {
                 kernel.make_ready(client);
             }
             Ok(Results::Zero)
@@ -99,8 +99,8 @@ fn dispatch(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Results,
             // The reply is done; from here on errors are the receive half's.
             let received = ipc::receive(kernel, thread, endpoint, deadline);
             match client {
-                Some(client) if !thread.is_ready() => kernel.hand_back(client),
-                Some(client) => kernel.make_ready(client),
+                Some((client, in_turn)) if !thread.is_ready() => kernel.hand_back(client, in_turn),
+                Some((client, _)) => kernel.make_ready(client),
                 None => {}
             }
             received?;

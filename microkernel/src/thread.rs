@@ -136,6 +136,8 @@ pub struct Thread {
     /// Priority it runs at now: the base, or that of the caller it serves.
     pub priority: Cell<i32>,
 
+    /// What it owes belongs to the running turn: the reply goes on in it. True, but for the time of a debt that does not.
+    in_turn: Cell<bool>,
     /// Slots of its CapTable; 0 without one.
     table_slots: Cell<u64>,
     /// Priority it was given.
@@ -230,6 +232,7 @@ impl Thread {
             fast_caller: Cell::new(nobody()),
             leases: [const { Cell::new(Lease::NONE) }; 4],
             priority: Cell::new(priority),
+            in_turn: Cell::new(true),
             table_slots: Cell::new(0),
             flags: Cell::new(ThreadFlags::empty()),
             base: Cell::new(priority),
@@ -330,6 +333,7 @@ impl Thread {
     /// not change it back.
     #[inline]
     pub fn set_owed(&self, owed: Owed) {
+        self.in_turn.set(true);
         match owed {
             Owed::Caller(caller)
                 if caller.is_plain_caller() && self.priority.get() == self.base.get() =>
@@ -344,10 +348,20 @@ impl Thread {
         }
     }
 
-    /// It owes `caller` a reply that the fast path may not give.
-    pub fn owe_slowly(&self, caller: ThreadRef) {
-        self.fast_caller.set(nobody());
-        self.owed.set(Owed::Caller(caller));
+    /// What it owes belongs to the running turn.
+    #[inline]
+    pub fn is_in_turn(&self) -> bool {
+        self.in_turn.get()
+    }
+
+    /// What it owes a caller does not belong to the running turn any more, so the fast path may not answer it.
+    #[inline]
+    pub fn leave_turn(&self) {
+        if let Owed::Caller(caller) = self.debt() {
+            self.fast_caller.set(nobody());
+            self.owed.set(Owed::Caller(caller));
+            self.in_turn.set(false);
+        }
     }
 
     /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.

@@ -46,7 +46,9 @@ pub(super) fn thread(
             };
             kernel.set_priority(target, served.max(priority as i32));
             // Whether the fast path may answer depends on the priority.
-            target.set_owed(target.owed());
+            if target.is_in_turn() {
+                target.set_owed(target.owed());
+            }
         }
         thread_op::START => {
             if target.state() != ThreadState::Inactive {

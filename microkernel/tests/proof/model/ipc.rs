@@ -80,7 +80,8 @@ impl Model {
         }
         let priority = self.thread(server).base.max(client.priority);
         self.set_priority(server, priority);
-        self.thread_mut(server).owed = Owed::Caller(sender);
+        let server = self.thread_mut(server);
+        (server.owed, server.in_turn) = (Owed::Caller(sender), true);
     }
 
     fn copy_words(&mut self, from: Address, to: Address, count: usize) {
@@ -128,6 +129,7 @@ impl Model {
             self.deliver_irq(irq, server);
         } else if let Some(sender) = endpoint.senders.pop_front() {
             self.take(server, sender);
+            self.thread_mut(server).in_turn = false;
         } else if until.is_some_and(|deadline| deadline <= self.now) {
             return Err(Error::TimedOut);
         } else {

@@ -51,6 +51,8 @@ pub enum Owed {
 pub struct Thread {
     pub state: State,
     pub owed: Owed,
+    /// What it owes a caller belongs to the running turn.
+    pub in_turn: bool,
     pub base: i32,
     pub priority: i32,
     pub ceiling: u8,
@@ -271,6 +273,7 @@ impl Model {
             Thread {
                 state: State::Inactive,
                 owed: Owed::Nothing,
+                in_turn: true,
                 base: 0,
                 priority: 0,
                 ceiling: 0,

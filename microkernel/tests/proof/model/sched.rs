@@ -2,7 +2,7 @@
 
 use abi::Error;
 
-use super::{Address, Model, State};
+use super::{Address, Model, Owed, State};
 
 impl Model {
     /// The highest priority that is ready and not running, -1 if none.
@@ -44,6 +44,9 @@ impl Model {
         if self.thread(thread).state == State::Ready {
             self.make_ready(thread);
         }
+        if self.payer == Some(thread) && self.top() >= priority && self.turn_end.is_none() {
+            self.turn_end = Some(self.now + Self::TURN);
+        }
     }
 
     /// Who called hands the processor to its server, on its own account, unless somebody more urgent is ready.
@@ -55,14 +58,23 @@ impl Model {
         }
     }
 
-    /// Who answered hands the processor back. A client that did not pay for this begins its turn; one whose turn is over queues.
-    pub fn hand_back(&mut self, next: Address) {
-        if self.payer != Some(next) {
-            self.begin_turn(Some(next));
-        } else if self.turn_over {
-            return self.make_ready(next);
+    /// Who answered hands the processor back. A reply in the running turn, or to its payer, goes on with it; any other begins
+    /// one, behind its equals.
+    pub fn hand_back(&mut self, next: Address, in_turn: bool) {
+        if in_turn || (self.payer == Some(next) && !self.turn_over) {
+            self.hand_over(next);
+        } else if self.thread(next).priority > self.top() {
+            self.switch_to(Some(next));
+        } else {
+            self.make_ready(next);
         }
-        self.hand_over(next);
+    }
+
+    /// What it owes a caller does not belong to the running turn.
+    fn leave_turn(&mut self, thread: Address) {
+        if let Owed::Caller(_) = self.thread(thread).owed {
+            self.thread_mut(thread).in_turn = false;
+        }
     }
 
     fn begin_turn(&mut self, next: Option<Address>) {
@@ -74,6 +86,9 @@ impl Model {
         self.payer = next;
         self.turn_began = self.now;
         self.turn_over = false;
+        if let Some(next) = next {
+            self.leave_turn(next);
+        }
         let contended = next.is_some_and(|next| self.top() >= self.thread(next).priority);
         self.turn_end = contended.then_some(self.now + Self::TURN);
     }
@@ -164,16 +179,17 @@ impl Model {
         }
     }
 
-    /// Equals of the running thread run first. If there are none, but equals of the one it works for, they do after the reply.
+    /// Equals of the running thread run first. If there are none, it works on, but not in this turn.
     fn end_turn(&mut self) {
-        let Some(current) = self.current else { return };
+        let Some(current) = self.current else {
+            self.turn_over = true;
+            return;
+        };
         if self.top() >= self.thread(current).priority {
             self.rotate();
-        } else if let Some(payer) = self.payer
-            && payer != current
-            && self.top() >= self.thread(payer).priority
-        {
+        } else {
             self.turn_over = true;
+            self.leave_turn(current);
         }
     }
 }

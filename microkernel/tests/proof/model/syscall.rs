@@ -81,13 +81,14 @@ impl Model {
                     self.may_receive(thread)?;
                 }
                 let reply = self.decode_reply(thread, call)?;
+                let in_turn = tag & VIA == 0 && self.thread(thread).in_turn;
                 let client = self.reply(thread, reply);
                 let received = self.receive(thread, from, until);
                 if let Some(client) = client {
                     if self.thread(thread).state == State::Ready {
                         self.make_ready(client);
                     } else {
-                        self.hand_back(client);
+                        self.hand_back(client, in_turn);
                     }
                 }
                 received.map(|()| Outcome::Written)
