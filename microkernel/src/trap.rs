@@ -29,7 +29,7 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
         SPURIOUS_VECTOR => {}
         _ => interrupt(kernel, vector),
     }
-    kernel.leave();
+    kernel.leave(kernel.current());
 }
 
 fn interrupt(kernel: &mut Kernel, vector: u8) {
