@@ -135,8 +135,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
             files: Files::Folder(bochs.folder),
         });
     }
-    let mut archive =
-        NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
+    let mut archive = NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
     archive
         .write_all(&image.archive)
         .context("cannot write the archive")?;
