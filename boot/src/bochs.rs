@@ -38,6 +38,7 @@ pub fn check(options: &Options) -> Result<()> {
     let refused = [
         ("--disk", !options.disks.is_empty()),
         ("--read-only", options.read_only),
+        ("--flash", options.flash.is_some()),
         ("--icount", options.icount),
         ("--gdb", options.gdb),
         ("--display", options.display),

@@ -159,6 +159,11 @@ fn impossible(device: &Device) -> Option<String> {
             *count == 0 || u32::from(*base) + u32::from(*count) > 0x1_0000
         }
         Device::Irq { isa } => *isa > 15,
+        Device::Memory { base, size, .. } => {
+            !base.is_multiple_of(PAGE)
+                || !size.is_multiple_of(PAGE)
+                || base.checked_add(*size).is_none()
+        }
     };
     wrong.then(|| format!("there can be no {}", describe(device)))
 }
@@ -189,6 +194,7 @@ fn overlap(one: &Device, other: &Device) -> bool {
             u32::from(*base) < end(*base2, *count2) && u32::from(*base2) < end(*base, *count)
         }
         (Device::Irq { isa }, Device::Irq { isa: isa2 }) => isa == isa2,
+        (Device::Memory { kind, .. }, Device::Memory { kind: kind2, .. }) => kind == kind2,
         _ => false,
     }
 }
@@ -202,6 +208,9 @@ fn describe(device: &Device) -> String {
         } => format!("PCI device {vendor:04x}:{device:04x?} number {index}"),
         Device::Ports { base, count } => format!("port range {base:#x}, {count} long"),
         Device::Irq { isa } => format!("interrupt line {isa}"),
+        Device::Memory { kind, base, size } => {
+            format!("{kind:?} memory at {base:#x}, {size:#x} long").to_lowercase()
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The host tool behind `cargo run`: finds what it needs, builds the guest's programs, packs them, runs the emulator.
 //!
 //! Read in this order: [`cli`] (what a person types), [`run`] (what `run` does), [`system`] and [`check`] (manifests),
-//! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`exec`],
-//! [`escape`] and [`symbols`] (what
+//! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`disk`] and
+//! [`flash`] (its media), [`exec`], [`escape`] and [`symbols`] (what
 //! happens to the bytes that come and go), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
 //!
 //! It is a library so that the tests and the benchmark suite boot systems the same way as a person does.
@@ -18,6 +18,7 @@ pub mod disk;
 pub mod doctor;
 pub mod escape;
 pub mod exec;
+pub mod flash;
 pub mod image;
 pub mod install;
 pub mod iso;

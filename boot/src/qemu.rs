@@ -53,7 +53,7 @@ pub struct Options {
     /// The guest cannot write the disks
     #[arg(long)]
     pub read_only: bool,
-    /// Flash image
+    /// Flash image, a multiple of 4096 bytes long [default: a small blank one, made for this run]
     #[arg(long, value_name = "FILE")]
     pub flash: Option<PathBuf>,
     /// Make TCP port GUEST reachable as port HOST of 127.0.0.1

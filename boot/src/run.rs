@@ -6,9 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
 
 use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
+use crate::flash::Flash;
 use crate::machine::{Event, Machine};
 use crate::progress::note;
 use crate::qemu::{self, Emulator, Options};
@@ -16,7 +18,7 @@ use crate::status::Status;
 use crate::symbols::Symbols;
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, image, paths};
+use crate::{bochs, disk, flash, image, paths};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -39,8 +41,8 @@ pub struct Booted {
 
 /// Files of a run.
 pub enum Files {
-    /// For QEMU: the system's archive, and its disk if it was made for this run.
-    Disk(tempfile::NamedTempFile, Option<tempfile::NamedTempFile>),
+    /// For QEMU: the system's archive, its disk if it was made for this run, and its flash.
+    Disk(NamedTempFile, Option<NamedTempFile>, Option<Flash>),
     /// For Bochs: a folder.
     Folder(tempfile::TempDir),
 }
@@ -84,8 +86,8 @@ pub fn run(options: &Options) -> Result<Status> {
 
 /// All that can be wrong with the options alone.
 fn check(options: &Options) -> Result<()> {
-    if options.flash.is_some() {
-        bail!("--flash: the flash server comes with a later version");
+    if let Some(file) = &options.flash {
+        flash::check(file)?;
     }
     if !options.forward.is_empty() {
         bail!("--forward: the network server comes with a later version");
@@ -115,7 +117,16 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         Emulator::Qemu => qemu::ensure()?,
         Emulator::Bochs => bochs::ensure()?,
     }
-    let image = image::build(system)?;
+    // Bochs has no such flash.
+    let flash = match options.emulator {
+        Emulator::Qemu => flash::prepare(options.flash.as_deref(), &system.manifest)?,
+        Emulator::Bochs => None,
+    };
+    let mut system = system.clone();
+    if let Some(flash) = &flash {
+        flash.place(&mut system.manifest);
+    }
+    let image = image::build(&system)?;
     if options.emulator == Emulator::Bochs {
         let bochs = bochs::prepare(options, &image.loader, &image.archive)?;
         return Ok(Booted {
@@ -124,8 +135,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
             files: Files::Folder(bochs.folder),
         });
     }
-    let mut archive =
-        tempfile::NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
+    let mut archive = NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
     archive
         .write_all(&image.archive)
         .context("cannot write the archive")?;
@@ -136,6 +146,9 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         options.disks.push(file.path().into());
     }
     let mut command = qemu::command(&options, &image.loader, archive.path())?;
+    if let Some(flash) = &flash {
+        flash.arguments(&mut command);
+    }
     command.args(more);
     if options.gdb {
         let kernel = image.symbols.file(bootinfo::archive::KERNEL);
@@ -147,7 +160,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     Ok(Booted {
         machine: Machine::start(command)?,
         symbols: image.symbols,
-        files: Files::Disk(archive, disk),
+        files: Files::Disk(archive, disk, flash),
     })
 }
 

@@ -165,7 +165,10 @@ mod tests {
             .iter()
             .find(|program| program.name == NAMES)
             .expect("it has names");
-        assert_eq!(names.args, ["console:=console", "disk:=disk"]);
+        assert_eq!(
+            names.args,
+            ["console:=console", "disk:=disk", "flash:=flash", "file:=fs"]
+        );
     }
 
     #[test]

@@ -23,38 +23,31 @@ impl Handle {
     /// # Errors
     /// `NotFound`: no program answers for the name. `NotPermitted`: this program may not call that one. Else the server's.
     pub fn open(name: &str) -> Result<Self, IoError> {
-        let translator = rt::endpoint("names").ok_or(IoError::NotPermitted)?;
-        let mut buffer = [0; io::NAME_MAX];
-        buffer
-            .get_mut(..name.len())
-            .ok_or(IoError::NotFound)?
-            .copy_from_slice(name.as_bytes());
-        let lease = Lease::read_write(&mut buffer);
-        let reply = answered(syscall::call_lending(
-            translator,
-            names::TRANSLATE,
-            [name.len() as u64, 0, 0, 0],
-            lease,
-        ))?;
-        let program = buffer
-            .get(..reply[0] as usize)
-            .and_then(|bytes| str::from_utf8(bytes).ok());
-        let rest = name.get(reply[1] as usize..);
-        let (Some(program), Some(rest)) = (program, rest) else {
-            return Err(IoError::DeviceError);
-        };
-        Self::open_at(rt::endpoint(program).ok_or(IoError::NotPermitted)?, rest)
+        Self::open_with(name, 0)
+    }
+
+    /// [`Handle::open`], and what [`io::OPEN`] can do besides ([`io::CREATE`], [`io::TRUNCATE`]).
+    ///
+    /// # Errors
+    /// As [`Handle::open`].
+    pub fn open_with(name: &str, how: u64) -> Result<Self, IoError> {
+        let (server, rest) = server_of(name)?;
+        Self::open_session(server, rest, how)
     }
 
     /// Opens `name`, the server's part of a name, at a server's endpoint.
     pub fn open_at(server: Slot, name: &str) -> Result<Self, IoError> {
+        Self::open_session(server, name, 0)
+    }
+
+    fn open_session(server: Slot, name: &str, how: u64) -> Result<Self, IoError> {
         let session = slots::allocate().ok_or(IoError::OutOfMemory)?;
         let lease = Lease::read(name.as_bytes());
         let transfer = Transfer {
             receive: session.0,
             ..Transfer::default()
         };
-        let output = syscall::call_transferring(server, io::OPEN, [0; 4], lease, transfer);
+        let output = syscall::call_transferring(server, io::OPEN, [how, 0, 0, 0], lease, transfer);
         // From here on the slot is released by Drop whatever comes.
         let handle = Self {
             session,
@@ -167,6 +160,34 @@ impl Drop for Handle {
         let _ = syscall::call(self.session, io::CLOSE, [0; 4]);
         slots::release(self.session);
     }
+}
+
+/// Which program answers for a name, and the program's part of it.
+///
+/// # Errors
+/// `NotFound`: none. `NotPermitted`: this program may not call it.
+pub fn server_of(name: &str) -> Result<(Slot, &str), IoError> {
+    let translator = rt::endpoint("names").ok_or(IoError::NotPermitted)?;
+    let mut buffer = [0; io::NAME_MAX];
+    buffer
+        .get_mut(..name.len())
+        .ok_or(IoError::NotFound)?
+        .copy_from_slice(name.as_bytes());
+    let lease = Lease::read_write(&mut buffer);
+    let reply = answered(syscall::call_lending(
+        translator,
+        names::TRANSLATE,
+        [name.len() as u64, 0, 0, 0],
+        lease,
+    ))?;
+    let program = buffer
+        .get(..reply[0] as usize)
+        .and_then(|bytes| str::from_utf8(bytes).ok());
+    let rest = name.get(reply[1] as usize..);
+    let (Some(program), Some(rest)) = (program, rest) else {
+        return Err(IoError::DeviceError);
+    };
+    Ok((rt::endpoint(program).ok_or(IoError::NotPermitted)?, rest))
 }
 
 /// The words of an answer in the convention of `io`.

@@ -6,12 +6,14 @@
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod fs;
 pub mod handle;
 pub mod heap;
 pub mod lease;
 pub mod object;
 pub mod print;
 pub mod proto;
+pub mod registers;
 pub mod rt;
 pub mod serve;
 pub mod slots;

@@ -130,6 +130,17 @@ pub fn exit(status: u32) -> ! {
     trap()
 }
 
+/// Writes a line into the kernel's log (`dmesg`), with this program's name in front: what a server has to say about itself.
+pub fn say(arguments: fmt::Arguments<'_>) {
+    let mut text = Text {
+        bytes: [0; 512],
+        length: 0,
+    };
+    let _ = text.write_fmt(arguments);
+    let line = Lease::read(&text.bytes[..text.length]);
+    let _ = syscall::call_lending(MEMORY, control::SAY, [0; 4], line);
+}
+
 /// Reports a panic to root, with its message, and ends the program. Needs no heap.
 pub fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let mut text = Text {

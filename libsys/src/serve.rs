@@ -201,7 +201,10 @@ fn request<S: Server>(
             syscall::reply(answer);
             return receive(server);
         }
-        (label @ io::FIRST_OTHER.., session) => server.other(session, label, request),
+        // A session that has ended must not pass for the capability that root gave.
+        (label @ io::FIRST_OTHER.., session) if session.is_some() || badge.is_roots() => {
+            server.other(session, label, request)
+        }
         _ => Err(IoError::BadRequest),
     };
     if let Ok(Done::Later) = reaction {

@@ -1,8 +1,11 @@
 //! What the integration tests in `tests/tests/` share.
 #![forbid(unsafe_code)]
 
+pub mod fat;
+pub mod medium;
 pub mod session;
 pub mod tool;
+pub mod workload;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -57,6 +60,9 @@ pub fn execute_system(options: &Options, system: &System) -> Outcome {
     let (outcome, symbols) =
         run::execute(&options, system, |_| Ok(()), &mut |_| Ok(())).expect("the machine starts");
     println!("{}", symbols.annotate(&outcome.log));
+    if let Some(explanation) = &outcome.explanation {
+        println!("{explanation}");
+    }
     outcome
 }
 
@@ -98,4 +104,9 @@ pub fn misbehaving(name: &str, priority: u8, arguments: &[&str]) -> Program {
     program.priority = priority;
     program.args = arguments.iter().map(|word| word.to_string()).collect();
     program
+}
+
+/// A digest as the shell prints it.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -147,7 +147,7 @@ fn wrong_usage_is_told_before_qemu_starts() {
             &["run", "--system", "/no/such.toml"],
             "cannot read /no/such.toml",
         ),
-        (&["run", "--flash", "x"], "comes with a later version"),
+        (&["run", "--flash", "x"], "cannot use the flash x"),
         (&["run", "--forward", "80"], "is not HOST:GUEST"),
     ];
     for (arguments, complaint) in cases {

@@ -230,7 +230,7 @@ fn the_loader_refuses_in_one_line() {
         ..plain
     };
     let mut large = files;
-    large.push(("padding".into(), vec![0; 14 << 20]));
+    large.push(("padding".into(), vec![0; 13 << 20]));
     assert!(refusal(&small, &pack(&large)).contains("not enough memory"));
 }
 
@@ -289,7 +289,7 @@ fn a_hang_is_explained() {
     assert_eq!(outcome.status, Status::Timeout);
     assert_eq!(outcome.output, "");
     for part in [
-        "6 of 6 programs started",
+        "8 of 8 programs started",
         "KERNEL PANIC: non-maskable interrupt",
         "registers: rip 0x",
         "last events, oldest first:",

@@ -60,9 +60,9 @@ fn the_shell_tells_about_the_system() {
             .lines()
             .skip_while(|line| !line.trim_start().starts_with(title));
         lines.next().expect("the table has a title");
-        lines.take(5).map(String::from).collect::<Vec<_>>()
+        lines.take(7).map(String::from).collect::<Vec<_>>()
     };
-    let programs = ["console", "names", "timer", "disk", "shell"];
+    let programs = ["console", "names", "timer", "disk", "flash", "fs", "shell"];
     for title in ["ID NAME", "PROGRAM"] {
         let rows = after(title);
         for (row, name) in rows.iter().zip(programs) {
@@ -71,5 +71,5 @@ fn the_shell_tells_about_the_system() {
     }
     assert!(output.contains("s since reset"), "{output}");
     assert!(output.contains("one  two\n"), "{output}");
-    assert!(output.contains("5 of 5 programs started"), "{output}");
+    assert!(output.contains("7 of 7 programs started"), "{output}");
 }

@@ -125,6 +125,23 @@ pub fn none(words: &[String]) -> Result<(), String> {
     each(words, |argument, _| Err(unknown(argument)))
 }
 
+/// Exactly so many names.
+///
+/// # Errors
+/// More, fewer, or options.
+pub fn names<const N: usize>(words: &[String]) -> Result<[&str; N], String> {
+    let mut names = Vec::new();
+    each(words, |argument, _| match argument {
+        Arg::Positional(name) => {
+            names.push(name);
+            Ok(())
+        }
+        other => Err(unknown(other)),
+    })?;
+    let count = if N == 1 { "one name" } else { "two names" };
+    names.try_into().map_err(|_| format!("give {count}"))
+}
+
 /// Whether a lone switch `--NAME` is given; nothing else may be.
 ///
 /// # Errors
@@ -293,5 +310,9 @@ mod tests {
         assert!(switch(&split("now"), "boot").is_err());
         assert_eq!(none(&[]), Ok(()));
         assert_eq!(none(&split("now")).unwrap_err(), "now: not understood here");
+        assert_eq!(names(&split("a b")), Ok(["a", "b"]));
+        assert_eq!(names::<1>(&split("a b")).unwrap_err(), "give one name");
+        assert_eq!(names::<2>(&[]).unwrap_err(), "give two names");
+        assert!(names::<1>(&split("--long")).is_err());
     }
 }

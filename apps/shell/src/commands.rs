@@ -1,6 +1,6 @@
 //! The commands: their names, what `help` says, and how a line is run.
 
-use crate::{storage, system};
+use crate::{files, storage, system};
 use alloc::string::String;
 use libsys::println;
 use shell::arguments;
@@ -36,6 +36,42 @@ const COMMANDS: &[Command] = &[
         usage: "NAME --offset N TEXT",
         help: "writes text to a device and waits until it is there",
         run: storage::write,
+    },
+    Command {
+        name: "ls",
+        usage: "NAME",
+        help: "lists a directory, such as file:/ or flash:kv/",
+        run: files::list,
+    },
+    Command {
+        name: "cat",
+        usage: "NAME ...",
+        help: "shows the text of files",
+        run: files::cat,
+    },
+    Command {
+        name: "cp",
+        usage: "FROM TO",
+        help: "copies a file or device to another name",
+        run: files::copy,
+    },
+    Command {
+        name: "mv",
+        usage: "FROM TO",
+        help: "gives a file or directory another name",
+        run: files::rename,
+    },
+    Command {
+        name: "rm",
+        usage: "NAME ...",
+        help: "removes files and empty directories",
+        run: files::remove,
+    },
+    Command {
+        name: "mkdir",
+        usage: "NAME ...",
+        help: "makes directories",
+        run: files::make_directory,
     },
     Command {
         name: "ps",

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 mod commands;
+mod files;
 mod storage;
 mod system;
 

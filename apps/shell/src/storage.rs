@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use libsys::handle::{Handle, IoError, Kind};
-use libsys::{print, println};
+use libsys::{fs, print, println};
 use sha2::{Digest, Sha256};
 use shell::arguments::{Read, Write};
 use shell::hexdump;
@@ -57,11 +57,11 @@ pub fn read(words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a text to a device and syncs it.
+/// Writes a text to a device or file, which is made if it is missing, and syncs it.
 pub fn write(words: &[String]) -> Result<(), String> {
     let arguments = Write::parse(words)?;
     let named = |error: IoError| format!("{}: {error}", arguments.name);
-    let handle = Handle::open(arguments.name).map_err(named)?;
+    let handle = fs::open_or_create(arguments.name).map_err(named)?;
     let mut done = 0;
     while done < arguments.text.len() {
         let rest = &arguments.text.as_bytes()[done..];

@@ -100,4 +100,24 @@ pub enum Device {
         /// ISA line, 0 to 15.
         isa: u8,
     },
+    /// `{ memory = { kind = "flash" } }`: the memory of a device that no bus lists. Where it lies depends on the machine:
+    /// the host tool fills it in. Absent is not an error: the program is told.
+    Memory {
+        /// Which device.
+        kind: MemoryKind,
+        /// Physical address, a multiple of 4096.
+        #[serde(default)]
+        base: u64,
+        /// Bytes, a multiple of 4096; 0 = the machine has none.
+        #[serde(default)]
+        size: u64,
+    },
+}
+
+/// Devices that no bus lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryKind {
+    /// NOR flash beside the firmware's.
+    Flash,
 }

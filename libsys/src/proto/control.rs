@@ -1,6 +1,6 @@
 //! `root.control`: the supervisor, for holders of the capability.
 //!
-//! Every program may call [`EXIT`] and [`PANIC`] (it holds `root.memory`, which is the same endpoint with fewer rights in
+//! Every program may call [`EXIT`], [`PANIC`] and [`SAY`] (it holds `root.memory`, which is the same endpoint with fewer rights in
 //! its badge); the rest needs `root.control` in the manifest. Answers longer than registers are postcard in lease 0.
 
 use alloc::{string::String, vec::Vec};
@@ -18,6 +18,8 @@ pub const MEM: u32 = 0x103;
 pub const POWER_OFF: u32 = 0x104;
 /// `w0` = position; lease 0 (WRITE): text of the kernel's log. Replies `w0` = bytes, `w1` = position of the first.
 pub const LOG: u32 = 0x105;
+/// Lease 0 (READ) = a line, which goes into the kernel's log with the program's name in front.
+pub const SAY: u32 = 0x106;
 
 /// Reply label of a refused request; 0 = done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

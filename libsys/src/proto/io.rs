@@ -1,11 +1,12 @@
 //! `io`: what every server of named things answers. Register messages and lease 0; the reply's label is 0 or an
 //! [`IoError`]'s code. Positions live on the client's side.
 
-/// Lease 0 (READ): the rest of the name, up to [`NAME_MAX`] bytes. The reply brings the session, a badged endpoint.
+/// `w0` = what to do besides ([`CREATE`], [`TRUNCATE`]; 0 = nothing); lease 0 (READ): the rest of the name, up to
+/// [`NAME_MAX`] bytes. The reply brings the session, a badged endpoint.
 pub const OPEN: u32 = 0;
 /// `w0` = offset; lease 0 (WRITE). Replies `w0` = bytes read, 0 only at the end.
 pub const READ: u32 = 1;
-/// `w0` = offset; lease 0 (READ). Replies `w0` = bytes written.
+/// `w0` = offset, or [`APPEND`]; lease 0 (READ). Replies `w0` = bytes written.
 pub const WRITE: u32 = 2;
 /// Replies `w0` = size in bytes, `w1` = block size, `w2` = [`Kind`].
 pub const STAT: u32 = 3;
@@ -15,6 +16,13 @@ pub const SYNC: u32 = 4;
 pub const CLOSE: u32 = 5;
 /// Servers number further operations from here on.
 pub const FIRST_OTHER: u32 = 0x100;
+
+/// Bit of `w0` of [`OPEN`]: makes what is missing, if the server can make things.
+pub const CREATE: u64 = 1;
+/// Bit of `w0` of [`OPEN`]: empties what is there, if the server's things can be empty.
+pub const TRUNCATE: u64 = 2;
+/// Offset of a [`WRITE`] to wherever the end is then.
+pub const APPEND: u64 = u64::MAX;
 
 /// Longest name in bytes.
 pub const NAME_MAX: usize = 256;
@@ -27,12 +35,14 @@ pub enum Kind {
     Stream = 0,
     /// Bytes at offsets, with a size.
     Block = 1,
+    /// A list of names ([`super::file::LIST`]).
+    Directory = 2,
 }
 
 /// The answer to [`STAT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// Size in bytes; 0 for a stream.
+    /// Size in bytes; 0 for a stream or a directory.
     pub size: u64,
     /// Transfers aligned to this many bytes are cheapest; 1 if it does not matter.
     pub block_size: u32,
@@ -48,10 +58,12 @@ impl Stat {
 
     /// From words.
     pub const fn from_words(words: [u64; 4]) -> Self {
-        let kind = if words[2] == Kind::Block as u64 {
-            Kind::Block
-        } else {
-            Kind::Stream
+        const BLOCK: u64 = Kind::Block as u64;
+        const DIRECTORY: u64 = Kind::Directory as u64;
+        let kind = match words[2] {
+            BLOCK => Kind::Block,
+            DIRECTORY => Kind::Directory,
+            _ => Kind::Stream,
         };
         Self {
             size: words[0],
@@ -122,6 +134,15 @@ io_errors! {
     TooManySessions = 9, OutOfMemory, "too many sessions";
     BadRequest = 10, Unsupported, "bad request";
     OutOfMemory = 11, OutOfMemory, "out of memory";
+    AlreadyExists = 12, AlreadyExists, "it exists already";
+    NoSpace = 13, Other, "no space left";
+    NotEmpty = 14, InvalidInput, "the directory is not empty";
+    NotDirectory = 15, InvalidInput, "not a directory";
+    IsDirectory = 16, InvalidInput, "a directory";
+    BadName = 17, InvalidInput, "no name for such a thing";
+    NoFileSystem = 18, InvalidData, "no file system there";
+    InUse = 19, Other, "it is in use";
+    Corrupt = 20, InvalidData, "damaged";
 }
 
 impl core::fmt::Display for IoError {
@@ -156,11 +177,13 @@ mod tests {
 
     #[test]
     fn stat_round_trips() {
-        let stat = Stat {
-            size: 1 << 40,
-            block_size: 512,
-            kind: Kind::Block,
-        };
-        assert_eq!(Stat::from_words(stat.to_words()), stat);
+        for kind in [Kind::Stream, Kind::Block, Kind::Directory] {
+            let stat = Stat {
+                size: 1 << 40,
+                block_size: 512,
+                kind,
+            };
+            assert_eq!(Stat::from_words(stat.to_words()), stat);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The wire protocols: one file per interface.
 pub mod control;
+pub mod file;
 pub mod io;
 pub mod memory;
 pub mod names;

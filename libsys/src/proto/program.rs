@@ -77,6 +77,17 @@ pub enum Device {
         /// Slot of the Irq capability.
         slot: u32,
     },
+    /// Memory of a device that no bus lists, or `None` if the machine has none like it.
+    Memory(Option<MemoryDevice>),
+}
+
+/// Device memory, mapped uncached for reading and writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryDevice {
+    /// Where root mapped it.
+    pub address: u64,
+    /// Bytes, a multiple of 4096.
+    pub size: u64,
 }
 
 /// A PCI function, its memory mapped and its interrupt attached.

@@ -10,7 +10,7 @@ use abi::{Error, Kind, PAGE};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
 use libsys::object::{Frame, Irq};
-use libsys::proto::program::{Device, PciDevice};
+use libsys::proto::program::{Device, MemoryDevice, PciDevice};
 use libsys::syscall::Slot;
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
@@ -72,6 +72,15 @@ fn give(
                 .map(|function| give_pci(program, &mut bus, function, next))
                 .transpose()
                 .map(Device::Pci)
+        }
+        manifest::Device::Memory { size: 0, .. } => Ok(Device::Memory(None)),
+        manifest::Device::Memory { base, size, .. } => {
+            let address = give_pages(program, *base, *size, (0..*size).step_by(PAGE as usize))
+                .step("map its device")?;
+            Ok(Device::Memory(Some(MemoryDevice {
+                address,
+                size: *size,
+            })))
         }
     }
 }
@@ -167,13 +176,23 @@ fn give_bar(
     {
         return Ok(0);
     }
-    let pages: Vec<u64> = pages_to_give(index, bar.size, msix).collect();
-    if pages.is_empty() {
+    let mut pages = pages_to_give(index, bar.size, msix).peekable();
+    if pages.peek().is_none() {
         return Ok(0);
     }
-    let address = program.device_area(bar.size)?;
+    give_pages(program, bar.address, bar.size, pages)
+}
+
+/// Maps these pages (offsets) of `size` bytes of device memory at a physical address into the program. Returns the address.
+fn give_pages(
+    program: &mut Program,
+    physical: u64,
+    size: u64,
+    pages: impl Iterator<Item = u64>,
+) -> Result<u64, Error> {
+    let address = program.device_area(size)?;
     for page in pages {
-        SYSTEM.device_frame(bar.address + page, 12, SCRATCH)?;
+        SYSTEM.device_frame(physical + page, 12, SCRATCH)?;
         let rights = frame::READ | frame::WRITE;
         let mapped =
             program

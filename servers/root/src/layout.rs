@@ -13,20 +13,26 @@ pub const CONTROL: &str = "root.control";
 /// Size bits of a program's own table.
 pub const TABLE_BITS: u8 = 8;
 
-/// Size bits of the vault of a budget of 2^`budget` bytes: a slot for each of its pages, and as many for device memory.
-pub fn vault_bits(budget: u8, devices: bool) -> u8 {
-    (budget - 12 + devices as u8).clamp(4, 16)
+/// Size bits of the vault of a budget of 2^`budget` bytes and `devices` bytes of device memory: a slot for each page.
+pub fn vault_bits(budget: u8, devices: u64) -> u8 {
+    let pages = (1u64 << (budget - 12)) + devices.div_ceil(PAGE);
+    (pages.next_power_of_two().trailing_zeros() as u8).clamp(4, 16)
 }
 
 /// Size bits of the Space of a budget of 2^`budget` bytes: tables for code, information, stack, a heap of that size, and
 /// devices if it has any; and spare ones if it maps memory itself.
-pub fn space_bits(budget: u8, devices: bool, own: bool) -> u8 {
+pub fn space_bits(budget: u8, devices: u64, own: bool) -> u8 {
+    /// Bytes that one last-level table maps.
+    const TABLE: u64 = 2 << 20;
     // Header and top table; three tables for each of code, information and stack, two for the heap.
     const FIXED: u64 = 2 + 3 * 3 + 2;
-    let pages = FIXED
-        + if devices { 5 } else { 0 }
-        + if own { 16 } else { 0 }
-        + (1u64 << budget).div_ceil(2 << 20);
+    let devices = if devices == 0 {
+        0
+    } else {
+        4 + devices.div_ceil(TABLE)
+    };
+    let own = if own { 16 } else { 0 };
+    let pages = FIXED + devices + own + (1u64 << budget).div_ceil(TABLE);
     (pages * PAGE).next_power_of_two().trailing_zeros() as u8
 }
 
@@ -81,11 +87,13 @@ mod tests {
     #[test]
     fn sizes_fit_the_smallest_budget() {
         let budget = *crate::budget::BITS.start();
-        let fixed = (1u64 << space_bits(budget, false, false))
+        let fixed = (1u64 << space_bits(budget, 0, false))
             + (32 << TABLE_BITS)
-            + (32 << vault_bits(budget, false))
+            + (32 << vault_bits(budget, 0))
             + 8192;
         assert!(fixed < (1 << budget) / 2, "{fixed}");
-        assert_eq!(vault_bits(32, true), 16);
+        assert_eq!(vault_bits(32, 1 << 32), 16);
+        assert_eq!(vault_bits(20, 0), 8);
+        assert_eq!(vault_bits(20, 4 << 20), 11);
     }
 }

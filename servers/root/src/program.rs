@@ -78,21 +78,25 @@ impl Program {
         let slots = self.slots;
         let budget = self.budget.ok_or(Problem::NoMemory)?;
         (self.id, self.vault_next, self.device_next) = (id, 1, DEVICES);
-        let pci = self
-            .manifest
-            .devices
-            .iter()
-            .any(|d| matches!(d, manifest::Device::Pci { .. }));
+        let devices = self.manifest.devices.iter();
+        let devices = devices
+            .map(|device| match device {
+                // Registers and DMA memory: its budget bounds the latter.
+                manifest::Device::Pci { .. } => 1 << budget,
+                manifest::Device::Memory { size, .. } => *size,
+                _ => 0,
+            })
+            .sum();
         let own = self.manifest.untyped;
         let mut objects = vec![
             (
                 Kind::Space,
-                layout::space_bits(budget, pci, own != 0),
+                layout::space_bits(budget, devices, own != 0),
                 slots.space().0,
             ),
             (
                 Kind::CapTable,
-                layout::vault_bits(budget, pci),
+                layout::vault_bits(budget, devices),
                 slots.vault().0,
             ),
             (Kind::CapTable, layout::TABLE_BITS, slots.table().0),

@@ -7,13 +7,15 @@ use crate::system::{System, facet};
 use crate::{control, log, memory, power};
 use abi::fault::STOP;
 use abi::tag::Message;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
-use libsys::proto::control::{EXIT, Ended, LOG, MEM, PANIC, POWER_OFF, PS, Status};
+use libsys::proto::control::{EXIT, Ended, LOG, MEM, PANIC, POWER_OFF, PS, SAY, Status};
 use libsys::syscall::{Answer, CALLER, Output, Words, recv, reply_recv, reply_recv_with};
 
-/// Longest panic message that is logged.
-const PANIC_TEXT: usize = 512;
+/// Longest text of a program that is logged.
+const LONGEST_TEXT: usize = 512;
 
 /// What the caller gets.
 enum Reaction {
@@ -71,9 +73,17 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             Reaction::Gone
         }
         PANIC => {
-            log_panic(system, index, message.lease.length());
+            let text = lent_text(message.lease.length());
+            log!("program {} panicked: {text}", system.programs[index].name());
             bury(system, index, Ended::Panic);
             Reaction::Gone
+        }
+        SAY => {
+            let text = lent_text(message.lease.length());
+            // A line of its own cannot pretend to be root's.
+            let line = text.lines().next().unwrap_or_default();
+            log::line(&format!("{}: {line}", system.programs[index].name()));
+            Reaction::Words(0, [0; 4])
         }
         PS | MEM | LOG | POWER_OFF if facet != facet::CONTROL => {
             Reaction::Words(Status::NotPermitted as u32, [0; 4])
@@ -96,15 +106,12 @@ fn bytes(payload: Vec<u8>, second: u64) -> Reaction {
     Reaction::Bytes([payload.len() as u64, second, 0, 0], payload)
 }
 
-fn log_panic(system: &System, index: usize, length: u64) {
-    let mut text = [0; PANIC_TEXT];
-    let text = &mut text[..(length as usize).min(PANIC_TEXT)];
-    let name = system.programs[index].name();
+/// The beginning of the caller's lease 0; empty if there is none.
+fn lent_text(length: u64) -> String {
+    let mut text = [0; LONGEST_TEXT];
+    let text = &mut text[..(length as usize).min(LONGEST_TEXT)];
     match Reply(CALLER).lease_read(0, 0, text) {
-        Ok(()) => log!(
-            "program {name} panicked: {}",
-            alloc::string::String::from_utf8_lossy(text)
-        ),
-        Err(_) => log!("program {name} panicked"),
+        Ok(()) => String::from_utf8_lossy(text).into_owned(),
+        Err(_) => String::new(),
     }
 }

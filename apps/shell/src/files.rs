@@ -1,0 +1,95 @@
+//! `ls`, `cat`, `cp`, `mv`, `rm` and `mkdir`.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use libsys::handle::{Handle, IoError};
+use libsys::{fs, print, println};
+use shell::arguments;
+
+/// Bytes per message.
+const PIECE: usize = 64 << 10;
+
+/// What went wrong with which name.
+fn about(name: &str) -> impl Fn(IoError) -> String {
+    move |error| format!("{name}: {error}")
+}
+
+/// Lists a directory.
+pub fn list(words: &[String]) -> Result<(), String> {
+    let [name] = arguments::names(words)?;
+    for entry in fs::list(name).map_err(about(name))? {
+        match entry.directory {
+            true => println!("{:>10}  {}/", "", entry.name),
+            false => println!("{:>10}  {}", entry.size, entry.name),
+        }
+    }
+    Ok(())
+}
+
+/// Shows files.
+pub fn cat(words: &[String]) -> Result<(), String> {
+    each(words, |name| {
+        let file = Handle::open(name)?;
+        pieces(&file, |bytes| {
+            print::write(bytes);
+            Ok(())
+        })
+    })
+}
+
+/// Copies a file.
+pub fn copy(words: &[String]) -> Result<(), String> {
+    let [from, to] = arguments::names(words)?;
+    let source = Handle::open(from).map_err(about(from))?;
+    let target = fs::create(to).map_err(about(to))?;
+    let copied = pieces(&source, |mut bytes| {
+        while !bytes.is_empty() {
+            bytes = &bytes[target.write(bytes)?..];
+        }
+        Ok(())
+    });
+    copied
+        .and_then(|()| target.sync())
+        .map_err(|error| format!("{from} to {to}: {error}"))
+}
+
+/// Renames a file or directory.
+pub fn rename(words: &[String]) -> Result<(), String> {
+    let [from, to] = arguments::names(words)?;
+    fs::rename(from, to).map_err(|error| format!("{from} to {to}: {error}"))
+}
+
+/// Removes files and empty directories.
+pub fn remove(words: &[String]) -> Result<(), String> {
+    each(words, fs::remove)
+}
+
+/// Makes directories.
+pub fn make_directory(words: &[String]) -> Result<(), String> {
+    each(words, fs::make_directory)
+}
+
+/// Does `work` with every name, up to the first that fails.
+fn each(words: &[String], work: impl Fn(&str) -> Result<(), IoError>) -> Result<(), String> {
+    if words.is_empty() {
+        return Err("give at least one name".into());
+    }
+    words
+        .iter()
+        .try_for_each(|name| work(name).map_err(about(name)))
+}
+
+/// Reads a file to its end.
+fn pieces(
+    file: &Handle,
+    mut work: impl FnMut(&[u8]) -> Result<(), IoError>,
+) -> Result<(), IoError> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => work(&buffer[..count])?,
+        }
+    }
+}

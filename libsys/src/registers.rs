@@ -1,0 +1,120 @@
+//! Device memory that root mapped: the one place of a driver program that touches it.
+
+use crate::proto::program::{Device, MemoryDevice};
+use crate::rt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A device's memory. Every access is one access of the bus, and stays inside.
+#[derive(Debug)]
+pub struct Registers {
+    device: MemoryDevice,
+}
+
+/// Whether [`Registers::take`] was used.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Registers {
+    /// The memory of this program's only [`Device::Memory`], once. `None`: the machine has none, or it was taken.
+    pub fn take() -> Option<Self> {
+        let device = rt::info().devices.iter().find_map(|device| match device {
+            Device::Memory(memory) => *memory,
+            _ => None,
+        })?;
+        let taken = TAKEN.swap(true, Ordering::Relaxed);
+        (!taken).then_some(Self { device })
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> usize {
+        self.device.size as usize
+    }
+
+    fn address(&self, offset: usize, bytes: usize) -> usize {
+        let inside = offset
+            .checked_add(bytes)
+            .is_some_and(|end| end <= self.size());
+        assert!(
+            inside,
+            "{bytes} bytes at {offset:#x} are outside the device"
+        );
+        self.device.address as usize + offset
+    }
+
+    /// Reads a byte.
+    ///
+    /// # Panics
+    /// It lies outside.
+    pub fn read(&self, offset: usize) -> u8 {
+        let address = self.address(offset, 1);
+        // SAFETY: root mapped these bytes to this program alone for its whole life; `address` keeps the bounds.
+        unsafe { core::ptr::with_exposed_provenance::<u8>(address).read_volatile() }
+    }
+
+    /// Writes a byte.
+    ///
+    /// # Panics
+    /// It lies outside.
+    pub fn write(&mut self, offset: usize, value: u8) {
+        let address = self.address(offset, 1);
+        // SAFETY: as in `read`.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(value) }
+    }
+
+    /// Copies bytes out, eight at a time where it can.
+    ///
+    /// # Panics
+    /// They do not lie inside.
+    pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) {
+        let address = self.address(offset, bytes.len());
+        let target = bytes.as_mut_ptr();
+        // SAFETY: the source is as in `read`, the target is a borrow of the same length; the direction flag is clear
+        // (System V ABI). In assembly, because a device may change its memory while the compiler thinks that it cannot.
+        unsafe {
+            core::arch::asm!(
+                "rep movsq",
+                "mov ecx, {rest:e}",
+                "rep movsb",
+                rest = in(reg) bytes.len() % 8,
+                inout("rcx") bytes.len() / 8 => _,
+                inout("rsi") address => _,
+                inout("rdi") target => _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_go_in_and_out() {
+        let memory: &'static mut [u8] = vec![0u8; 100].leak();
+        let address = memory.as_mut_ptr().expose_provenance() as u64;
+        let mut registers = Registers {
+            device: MemoryDevice { address, size: 100 },
+        };
+        for offset in 0..100 {
+            registers.write(offset, offset as u8);
+        }
+        assert_eq!((registers.read(0), registers.read(99)), (0, 99));
+        for (from, to) in [(0, 100), (3, 3), (5, 6), (1, 18), (93, 100)] {
+            let mut bytes = vec![0; to - from];
+            registers.copy_out(from, &mut bytes);
+            assert!(bytes.iter().copied().eq(from as u8..to as u8));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the device")]
+    fn nothing_outside_is_touched() {
+        let registers = Registers {
+            device: MemoryDevice {
+                address: 0,
+                size: 16,
+            },
+        };
+        registers.copy_out(9, &mut [0; 8]);
+    }
+}
