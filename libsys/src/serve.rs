@@ -5,7 +5,7 @@
 //! ```no_run
 //! #![cfg_attr(target_os = "none", no_std, no_main)]
 //! #![forbid(unsafe_code)]
-//! use libsys::proto::io::{IoError, Kind, Stat};
+//! use libsys::proto::io::{IoError, Stat};
 //! use libsys::serve::{Done, Reaction, Request, Server, serve};
 //!
 //! libsys::entry!(start);
@@ -28,7 +28,7 @@
 //!     }
 //!
 //!     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
-//!         Ok(Stat { size: 0, block_size: 1, kind: Kind::Stream })
+//!         Ok(Stat::stream())
 //!     }
 //! }
 //!
@@ -89,6 +89,17 @@ pub trait Server {
     /// Everything written reaches the medium.
     fn sync(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
         Ok(Done::Count(0))
+    }
+
+    /// Answers when a read ([`io::READABLE`]) or write ([`io::WRITABLE`]) would not wait, as word 0 wishes. A server whose reads
+    /// or writes wait parks the request.
+    fn wait(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
+        Ok(Done::Words([
+            request.words[0] & (io::READABLE | io::WRITABLE),
+            0,
+            0,
+            0,
+        ]))
     }
 
     /// The client closed it.
@@ -189,6 +200,7 @@ fn request<S: Server>(
             .stat(session)
             .map(|stat| Done::Words(stat.to_words())),
         (io::SYNC, Some(session)) => server.sync(session, request),
+        (io::WAIT, Some(session)) => server.wait(session, request),
         (io::CLOSE, Some(_)) => {
             if let Some(session) = sessions.remove(badge) {
                 server.close(session);
