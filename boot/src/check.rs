@@ -7,6 +7,8 @@ pub const ROOT_ENDPOINTS: [&str; 2] = ["root.memory", "root.control"];
 
 /// Highest priority a program may have; root's threads are above.
 const HIGHEST_PRIORITY: u8 = 250;
+/// Most facets: their numbers and those of sessions share a space.
+const MOST_FACETS: usize = 255;
 /// Page size: budgets are multiples of it.
 const PAGE: u64 = 4096;
 
@@ -21,6 +23,7 @@ pub fn complaints(manifest: &Manifest) -> Vec<String> {
         let own = by_itself(program)
             .into_iter()
             .chain(calls(program, manifest))
+            .chain(shares(program, manifest))
             .chain(against(program, earlier));
         complaints.extend(own.map(|complaint| format!("program `{}`: {complaint}", program.name)));
     }
@@ -80,6 +83,12 @@ fn by_itself(program: &Program) -> Vec<String> {
             ));
         }
     }
+    for (index, facet) in program.facets.iter().enumerate() {
+        let plain = !facet.is_empty() && facet.chars().all(|c| c.is_ascii_lowercase());
+        if !plain || program.facets[..index].contains(facet) || index == MOST_FACETS {
+            complaints.push(format!("`{facet}` cannot be a facet"));
+        }
+    }
     complaints.extend(program.devices.iter().filter_map(impossible));
     complaints
 }
@@ -92,12 +101,18 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
         .iter()
         .filter(|need| !ROOT_ENDPOINTS.contains(&need.as_str()))
     {
-        let Some(server) = manifest.programs.iter().find(|other| other.name == *need) else {
+        let (name, facet) = Program::need(need);
+        let Some(server) = manifest.programs.iter().find(|other| other.name == name) else {
             complaints.push(format!(
                 "needs `{need}`, which is no program of this system"
             ));
             continue;
         };
+        if let Some(facet) = facet
+            && !server.facets.iter().any(|known| known == facet)
+        {
+            complaints.push(format!("needs `{need}`, but `{name}` has no such facet"));
+        }
         if server.rank <= program.rank {
             let (own, theirs) = (program.rank, server.rank);
             complaints.push(format!(
@@ -112,6 +127,15 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Whether each client can have its share.
+fn shares(program: &Program, manifest: &Manifest) -> Option<String> {
+    let clients = manifest.programs.iter().filter(|p| p.calls(&program.name));
+    let (clients, replies) = (clients.count(), usize::from(program.replies));
+    (0 < replies && replies < clients).then(|| {
+        format!("replies {replies} are fewer than the {clients} programs that may call it")
+    })
 }
 
 /// What a program may not share with an earlier one (nor have twice itself).
@@ -295,6 +319,54 @@ mod tests {
             m.programs[1].binary = "kernel".into()
         });
         wrong("lower-case", |m| m.programs[1].name = "Client".into());
+        wrong("`server` has no such facet", |m| {
+            m.programs[1].needs[2] = "server.back-door".into()
+        });
+        wrong("`In` cannot be a facet", |m| {
+            m.programs[0].facets = vec!["In".into()]
+        });
+        wrong("`in` cannot be a facet", |m| {
+            m.programs[0].facets = vec!["in".into(), "in".into()]
+        });
+        wrong("replies 1 are fewer than the 2 programs", |m| {
+            m.programs[0].replies = 1;
+            let mut second = m.programs[1].clone();
+            second.name = "second".into();
+            m.programs.push(second);
+        });
+    }
+
+    #[test]
+    fn a_cycle_of_calls_is_refused() {
+        let mut manifest = good();
+        let mut third = manifest.programs[1].clone();
+        third.name = "third".into();
+        third.needs = vec!["root.memory".into(), "client".into()];
+        (third.rank, third.priority) = (5, 40);
+        manifest.programs.push(third);
+        assert_eq!(complaints(&manifest), Vec::<String>::new());
+        // server -> third -> client -> server: whatever the ranks, one call goes down.
+        for ranks in [[20, 10, 5], [5, 10, 20], [10, 10, 10], [30, 10, 20]] {
+            let mut cycle = manifest.clone();
+            cycle.programs[0].needs.push("third".into());
+            for (program, rank) in cycle.programs.iter_mut().zip(ranks) {
+                (program.rank, program.priority) = (rank, 50);
+            }
+            let found = complaints(&cycle);
+            assert!(
+                found.iter().any(|c| c.contains("only higher ranks")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_facet_is_a_way_in() {
+        let mut manifest = good();
+        manifest.programs[0].facets = vec!["in".into()];
+        manifest.programs[1].needs.push("server.in".into());
+        assert_eq!(complaints(&manifest), Vec::<String>::new());
+        assert!(manifest.programs[1].calls("server") && !manifest.programs[0].calls("server"));
     }
 
     #[test]

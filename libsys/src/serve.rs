@@ -41,7 +41,7 @@ use crate::object::OWN_TABLE;
 use crate::proto::io::{self, IoError, Stat};
 pub use crate::request::{Done, Parked, Reaction, Request};
 use crate::request::{encode, lease_error};
-use crate::rt::ENDPOINT;
+use crate::rt::{self, ENDPOINT};
 use crate::session::{Badge, Sessions};
 use crate::slots;
 use crate::syscall::{self, Answer, Output, Slot};
@@ -105,7 +105,8 @@ pub trait Server {
     /// The client closed it.
     fn close(&mut self, session: Self::Session) {}
 
-    /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on the capability that root gave.
+    /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on a capability that root gave
+    /// ([`Request::facet`]).
     fn other(
         &mut self,
         session: Option<&mut Self::Session>,
@@ -132,7 +133,7 @@ pub trait Server {
 /// # Panics
 /// The program's table has no free slot, or its endpoint is gone.
 pub fn serve<S: Server>(server: &mut S) -> ! {
-    let mut sessions = Sessions::new();
+    let mut sessions = Sessions::new(rt::info().sessions.into());
     let Some(spare) = slots::allocate() else {
         panic!("no free slot")
     };
@@ -207,14 +208,14 @@ fn request<S: Server>(
             }
             Ok(Done::Count(0))
         }
-        (io::OPEN, None) if badge.is_roots() => {
+        (io::OPEN, None) if badge.facet().is_some() => {
             let answer = open(server, sessions, spare, &request)
                 .unwrap_or_else(|error| Answer::new(error.code(), [0; 4]));
             syscall::reply(answer);
             return receive(server);
         }
         // A session that has ended must not pass for the capability that root gave.
-        (label @ io::FIRST_OTHER.., session) if session.is_some() || badge.is_roots() => {
+        (label @ io::FIRST_OTHER.., session) if session.is_some() || badge.facet().is_some() => {
             server.other(session, label, request)
         }
         _ => Err(IoError::BadRequest),

@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
 use core::cmp::Reverse;
-use libsys::proto::program::{self, FIRST, Own, ProgramInfo};
+use libsys::proto::program::{self, FIRST, LAST_FACET, Own, ProgramInfo};
 use libsys::syscall::Slot;
 
 /// Lower half of a badge on root's endpoint: what its holder may ask for.
@@ -151,6 +151,7 @@ impl System {
             .ok_or(Problem::NoFile)?;
         let elf = elf::parse(file).map_err(Problem::BadElf)?;
         let endpoints = self.give_endpoints(index)?;
+        let clients = self.clients(index);
         let program = &mut self.programs[index];
         let mut next = endpoints
             .last()
@@ -168,6 +169,8 @@ impl System {
             tsc_hz: self.tsc_hz,
             endpoints,
             replies,
+            clients,
+            sessions: program.manifest.sessions,
             own,
             devices,
             free_slots: (next, 1 << layout::TABLE_BITS),
@@ -205,19 +208,39 @@ impl System {
         let (source, facet) = match name {
             layout::MEMORY => (ENDPOINT, facet::MEMORY),
             layout::CONTROL => (ENDPOINT, facet::CONTROL),
-            _ => {
-                let server = self.programs.iter().find(|p| p.name() == name);
-                let server = server.ok_or(Problem::BadManifest(
-                    "it needs a program that does not exist",
-                ))?;
-                (server.slots.endpoint(), 0)
-            }
+            _ => self.server(name)?,
         };
         match program.give(slot, source, endpoint::CALL, program.badge(facet)) {
             // The server could not be built: its clients find an empty slot.
             Err(abi::Error::NoCapability) => Ok(()),
             given => given.step("give it an endpoint it needs"),
         }
+    }
+
+    /// The endpoint that an entry of `needs` names, and the number of its facet.
+    fn server(&self, need: &str) -> Result<(Slot, u32), Problem> {
+        let (name, facet) = manifest::Program::need(need);
+        let server = self.programs.iter().find(|p| p.name() == name);
+        let server = server.ok_or(Problem::BadManifest(
+            "it needs a program that does not exist",
+        ))?;
+        let number = match facet {
+            None => Some(0),
+            Some(facet) => {
+                let mut facets = server.manifest.facets.iter();
+                facets.position(|f| f == facet).map(|i| i as u32 + 1)
+            }
+        };
+        let number = number.filter(|number| *number <= LAST_FACET);
+        let number = number.ok_or(Problem::BadManifest("it needs a facet that does not exist"))?;
+        Ok((server.slots.endpoint(), number))
+    }
+
+    /// How many programs may call the one at `index`.
+    fn clients(&self, index: usize) -> u32 {
+        let server = self.programs[index].name();
+        let clients = self.programs.iter().filter(|p| p.manifest.calls(server));
+        clients.count() as u32
     }
 
     fn refill_clients(&self, index: usize) {
@@ -229,7 +252,7 @@ impl System {
         {
             for (name, slot) in layout::endpoints(&client.manifest.needs)
                 .iter()
-                .filter(|(name, _)| name == server)
+                .filter(|(need, _)| manifest::Program::need(need).0 == server)
             {
                 if let Err(problem) = self.give_endpoint(client, name, *slot) {
                     log!("program {} lost {name}: {problem}", client.name());
