@@ -39,6 +39,8 @@
 
 use crate::object::OWN_TABLE;
 use crate::proto::io::{self, IoError, Stat};
+use crate::proto::memory;
+use crate::proto::program::GONE;
 pub use crate::request::{Done, Parked, Reaction, Request};
 use crate::request::{encode, lease_error};
 use crate::rt::{self, ENDPOINT};
@@ -102,8 +104,11 @@ pub trait Server {
         ]))
     }
 
-    /// The client closed it.
+    /// The client closed it, or is no more.
     fn close(&mut self, session: Self::Session) {}
+
+    /// A client is no more: requests of it that are parked wait in vain ([`Parked::is_alive`]).
+    fn gone(&mut self) {}
 
     /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on a capability that root gave
     /// ([`Request::facet`]).
@@ -142,6 +147,10 @@ pub fn serve<S: Server>(server: &mut S) -> ! {
         message = match message.check() {
             Ok(message) => match message.tag.message() {
                 Message::Call => request(server, &mut sessions, spare, message),
+                Message::Interrupt if message.badge == GONE => {
+                    forget_gone(server, &mut sessions);
+                    receive(server)
+                }
                 Message::Interrupt => {
                     server.interrupt(message.badge, message.words[0]);
                     receive(server)
@@ -176,6 +185,20 @@ fn receive<S: Server>(server: &S) -> Output {
         Some(deadline) if S::TIMED => syscall::recv_until(ENDPOINT, deadline),
         _ => syscall::recv(ENDPOINT),
     }
+}
+
+/// Ends the sessions of programs that are no more.
+fn forget_gone<S: Server>(server: &mut S, sessions: &mut Sessions<S::Session>) {
+    for client in sessions.clients() {
+        // Root answers always; if it does not, the sessions stay.
+        let alive = syscall::call(rt::MEMORY, memory::IS_ALIVE, [client.into(), 0, 0, 0]).check();
+        if alive.is_ok_and(|answer| answer.words[0] == 0) {
+            sessions
+                .remove_all(client)
+                .for_each(|session| server.close(session));
+        }
+    }
+    server.gone();
 }
 
 /// Handles a call, answers it and waits for the next message.

@@ -89,6 +89,22 @@ impl<T> Sessions<T> {
         entry.badge
     }
 
+    /// Who has sessions, each once.
+    pub fn clients(&self) -> Vec<u32> {
+        let open = self.entries.iter().filter(|entry| entry.session.is_some());
+        let mut clients: Vec<u32> = open.map(|entry| entry.badge.client()).collect();
+        clients.sort_unstable();
+        clients.dedup();
+        clients
+    }
+
+    /// Ends the sessions of a client.
+    pub fn remove_all(&mut self, client: u32) -> impl Iterator<Item = T> {
+        let entries = self.entries.iter_mut();
+        let own = entries.filter(move |entry| entry.badge.client() == client);
+        own.filter_map(|entry| entry.session.take())
+    }
+
     /// The session of a call.
     #[inline]
     pub fn get(&mut self, badge: Badge) -> Option<&mut T> {
@@ -146,6 +162,11 @@ mod tests {
         assert_eq!(sessions.remove(last), Some(100));
         assert!(sessions.has_room(100));
         assert!(!sessions.has_room(99));
+        assert_eq!(sessions.clients().len(), 100);
+        assert_eq!(sessions.remove_all(99).collect::<Vec<_>>(), [99, 99]);
+        assert_eq!(sessions.remove_all(99).count(), 0);
+        assert!(sessions.has_room(99));
+        assert!(!sessions.clients().contains(&99));
     }
 
     #[test]

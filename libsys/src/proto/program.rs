@@ -24,6 +24,8 @@ pub const MEMORY: u32 = 3;
 /// Highest number of a facet: the lower half of the badge on an endpoint that root gave. 0 is the plain way in; the manifest
 /// lists the server's further ones, numbered from 1 on. A session's number is above.
 pub const LAST_FACET: u32 = 255;
+/// Badge of the interrupt that root raises at a server when one of its clients is no more. (A program's ids are far below.)
+pub const GONE: u64 = u64::MAX;
 /// Slots from here on are as [`ProgramInfo`] lists them; those from [`ProgramInfo::free_slots`] on are empty.
 pub const FIRST: u32 = 4;
 

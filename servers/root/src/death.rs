@@ -54,9 +54,10 @@ fn read_stack(program: &Program, address: u64) -> Option<u64> {
     word
 }
 
-/// Tears a program down, and starts it anew if it may.
+/// Tears a program down, tells the servers it could call, and starts it anew if it may.
 pub fn bury(system: &mut System, index: usize, ended: Ended) {
     tear_down(&mut system.programs[index], State::Ended(ended));
+    system.tell_servers(index);
     let program = &mut system.programs[index];
     let wanted = program.manifest.restart && ended != Ended::Exit(0);
     if !wanted {

@@ -8,7 +8,7 @@ use abi::{Error, Kind, PAGE, Rights, USER_END};
 use alloc::{vec, vec::Vec};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
-use libsys::proto::program::DEVICES;
+use libsys::proto::program::{DEVICES, GONE};
 use libsys::syscall::Slot;
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
@@ -161,6 +161,13 @@ impl Program {
         self.slots
             .space()
             .map(Frame(slot), address, rights, space::WRITE_BACK)
+    }
+
+    /// Makes the interrupt that tells it that a client is no more.
+    pub fn make_gone(&self) -> Result<(), Error> {
+        let gone = self.slots.gone();
+        self.make(Kind::Irq, 0, 1, gone.0)?;
+        gone.bind(self.slots.endpoint(), GONE)
     }
 
     /// Puts a copy of the capability in root's slot `source` into slot `to` of the program's own table.

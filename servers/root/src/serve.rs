@@ -96,7 +96,7 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
         }
         POWER_OFF => power::off(w0 as u8, system.acpi.pm1a_control),
         label => {
-            let (label, words) = memory::answer(&mut system.programs[index], label, message.words);
+            let (label, words) = memory::answer(system, index, label, message.words);
             Reaction::Words(label, words)
         }
     }

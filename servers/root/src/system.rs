@@ -120,6 +120,18 @@ impl System {
         }
     }
 
+    /// Tells the servers that the program at `index` could call that it is no more.
+    pub fn tell_servers(&self, index: usize) {
+        let dead = &self.programs[index].manifest;
+        for server in self.programs.iter().filter(|p| p.state == State::Running) {
+            if dead.calls(server.name())
+                && let Err(error) = server.slots.gone().raise()
+            {
+                log!("program {} is not told who died: {error:?}", server.name());
+            }
+        }
+    }
+
     /// Builds a program that was torn down, and gives its clients the new endpoint.
     pub fn restart(&mut self, index: usize) {
         let built = self.make_objects(index).and_then(|()| self.finish(index));
@@ -153,6 +165,9 @@ impl System {
         let endpoints = self.give_endpoints(index)?;
         let clients = self.clients(index);
         let program = &mut self.programs[index];
+        if clients > 0 {
+            program.make_gone().step("make its `gone` interrupt")?;
+        }
         let mut next = endpoints
             .last()
             .map_or(FIRST, |(_, slot)| slot + 1)
