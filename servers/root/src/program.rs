@@ -2,6 +2,7 @@
 
 use crate::layout;
 use crate::problem::{Problem, Step};
+use crate::restart::Restarts;
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
@@ -10,6 +11,7 @@ use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{DEVICES, GONE};
 use libsys::syscall::Slot;
+use libsys::time::Instant;
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
 /// What a program does.
@@ -35,8 +37,8 @@ pub struct Program {
     pub budget: Option<u8>,
     /// What it does.
     pub state: State,
-    /// How often it was started anew.
-    pub restarts: u8,
+    /// When and how often it is started anew.
+    pub restarts: Restarts,
     /// First free slot of its vault.
     pub vault_next: u32,
     /// First free address for devices and DMA memory.
@@ -55,7 +57,7 @@ impl Program {
             id: 0,
             budget: None,
             state: State::Absent,
-            restarts: 0,
+            restarts: Restarts::default(),
             vault_next: 1,
             device_next: DEVICES,
             functions: Vec::new(),
@@ -183,6 +185,7 @@ impl Program {
     /// Lets it run.
     pub fn start(&mut self) -> Result<(), Problem> {
         self.slots.thread().start().step("start its thread")?;
+        self.restarts.started(Instant::now().0);
         self.state = State::Running;
         Ok(())
     }

@@ -41,7 +41,8 @@ pub struct System {
     /// Interrupt wiring and power.
     pub acpi: Acpi,
     archive: &'static [u8],
-    tsc_hz: u64,
+    /// TSC ticks per second.
+    pub tsc_hz: u64,
     last_id: u32,
 }
 
@@ -120,6 +121,21 @@ impl System {
         }
     }
 
+    /// When the next program is to be started anew.
+    pub fn next_restart(&self) -> Option<u64> {
+        let dues = self.programs.iter().filter_map(|p| p.restarts.due());
+        dues.min()
+    }
+
+    /// Starts the programs anew whose time has come.
+    pub fn restart_due(&mut self, now: u64) {
+        for index in 0..self.programs.len() {
+            if self.programs[index].restarts.take_due(now) {
+                self.restart(index);
+            }
+        }
+    }
+
     /// Tells the servers that the program at `index` could call that it is no more.
     pub fn tell_servers(&self, index: usize) {
         let dead = &self.programs[index].manifest;
@@ -133,7 +149,7 @@ impl System {
     }
 
     /// Builds a program that was torn down, and gives its clients the new endpoint.
-    pub fn restart(&mut self, index: usize) {
+    fn restart(&mut self, index: usize) {
         let built = self.make_objects(index).and_then(|()| self.finish(index));
         if self.settle(index, built) {
             self.refill_clients(index);
