@@ -7,6 +7,8 @@ pub const ROOT_ENDPOINTS: [&str; 2] = ["root.memory", "root.control"];
 
 /// Highest priority a program may have; root's threads are above.
 const HIGHEST_PRIORITY: u8 = 250;
+/// Most facets: their numbers and those of sessions share a space.
+const MOST_FACETS: usize = 255;
 /// Page size: budgets are multiples of it.
 const PAGE: u64 = 4096;
 
@@ -21,6 +23,7 @@ pub fn complaints(manifest: &Manifest) -> Vec<String> {
         let own = by_itself(program)
             .into_iter()
             .chain(calls(program, manifest))
+            .chain(shares(program, manifest))
             .chain(against(program, earlier));
         complaints.extend(own.map(|complaint| format!("program `{}`: {complaint}", program.name)));
     }
@@ -80,6 +83,12 @@ fn by_itself(program: &Program) -> Vec<String> {
             ));
         }
     }
+    for (index, facet) in program.facets.iter().enumerate() {
+        let plain = !facet.is_empty() && facet.chars().all(|c| c.is_ascii_lowercase());
+        if !plain || program.facets[..index].contains(facet) || index == MOST_FACETS {
+            complaints.push(format!("`{facet}` cannot be a facet"));
+        }
+    }
     complaints.extend(program.devices.iter().filter_map(impossible));
     complaints
 }
@@ -92,12 +101,18 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
         .iter()
         .filter(|need| !ROOT_ENDPOINTS.contains(&need.as_str()))
     {
-        let Some(server) = manifest.programs.iter().find(|other| other.name == *need) else {
+        let (name, facet) = Program::need(need);
+        let Some(server) = manifest.programs.iter().find(|other| other.name == name) else {
             complaints.push(format!(
                 "needs `{need}`, which is no program of this system"
             ));
             continue;
         };
+        if let Some(facet) = facet
+            && !server.facets.iter().any(|known| known == facet)
+        {
+            complaints.push(format!("needs `{need}`, but `{name}` has no such facet"));
+        }
         if server.rank <= program.rank {
             let (own, theirs) = (program.rank, server.rank);
             complaints.push(format!(
@@ -112,6 +127,15 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Whether each client can have its share.
+fn shares(program: &Program, manifest: &Manifest) -> Option<String> {
+    let clients = manifest.programs.iter().filter(|p| p.calls(&program.name));
+    let (clients, replies) = (clients.count(), usize::from(program.replies));
+    (0 < replies && replies < clients).then(|| {
+        format!("replies {replies} are fewer than the {clients} programs that may call it")
+    })
 }
 
 /// What a program may not share with an earlier one (nor have twice itself).
@@ -215,125 +239,4 @@ fn describe(device: &Device) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A server and its client, both as they should be.
-    fn good() -> Manifest {
-        toml::from_str(
-            r#"
-            name = "test"
-            [[program]]
-            name = "server"
-            rank = 20
-            priority = 100
-            memory = 0x10000
-            needs = ["root.memory"]
-            exports = ["thing:"]
-            devices = [{ ports = { base = 0x3f8, count = 8 } }, { irq = { isa = 4 } },
-                       { pci = { vendor = 0x1af4, device = [0x1001, 0x1042] } }]
-            [[program]]
-            name = "client"
-            rank = 10
-            priority = 50
-            memory = 0x1000
-            needs = ["root.memory", "root.control", "server"]
-            "#,
-        )
-        .expect("the manifest of this test is TOML")
-    }
-
-    /// Exactly one complaint, with these words in it.
-    #[track_caller]
-    fn wrong(words: &str, change: impl FnOnce(&mut Manifest)) {
-        let mut manifest = good();
-        change(&mut manifest);
-        let found = complaints(&manifest);
-        assert!(
-            found.len() == 1 && found[0].contains(words),
-            "wanted `{words}`, got {found:?}"
-        );
-    }
-
-    #[test]
-    fn a_good_manifest_passes() {
-        assert_eq!(complaints(&good()), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_rule_is_kept() {
-        wrong("no program of this system", |m| {
-            m.programs[1].needs.push("nobody".into())
-        });
-        wrong("twice", |m| m.programs[1].needs.push("server".into()));
-        wrong("needs lacks `root.memory`", |m| m.programs[0].needs.clear());
-        wrong("only higher ranks", |m| m.programs[0].rank = 10);
-        wrong("above priority 49", |m| m.programs[0].priority = 49);
-        wrong("priority 0 is not", |m| m.programs[1].priority = 0);
-        wrong("priority 251 is not", |m| m.programs[0].priority = 251);
-        wrong("memory 0x0 ", |m| m.programs[0].memory = 0);
-        wrong("memory 0x1001 ", |m| m.programs[0].memory = 0x1001);
-        for untyped in [0x800, 0x1800, 0x10000] {
-            wrong(&format!("untyped {untyped:#x} is not"), |m| {
-                m.programs[0].untyped = untyped
-            });
-        }
-        wrong("`thing:`, which `server` exports already", |m| {
-            m.programs[1].exports.push("thing:".into())
-        });
-        wrong("`thing:`, which `server` exports already", |m| {
-            m.programs[0].exports.push("thing:".into())
-        });
-        wrong("not a name with `:`", |m| {
-            m.programs[0].exports.push("other".into())
-        });
-        wrong("two programs of this name", |m| {
-            m.programs[1].needs.pop();
-            m.programs[1].name = "server".into();
-        });
-        wrong("taken by the system", |m| {
-            m.programs[1].binary = "kernel".into()
-        });
-        wrong("lower-case", |m| m.programs[1].name = "Client".into());
-    }
-
-    #[test]
-    fn a_device_has_one_owner() {
-        let give = |device| move |m: &mut Manifest| m.programs[1].devices.push(device);
-        wrong(
-            "port range 0x3ff",
-            give(Device::Ports {
-                base: 0x3ff,
-                count: 2,
-            }),
-        );
-        wrong("line 4 belongs to `server`", give(Device::Irq { isa: 4 }));
-        wrong(
-            "belongs to `server`",
-            give(Device::Pci {
-                vendor: 0x1af4,
-                device: vec![0x1042],
-                index: 0,
-            }),
-        );
-        wrong("can be no interrupt line 16", give(Device::Irq { isa: 16 }));
-        wrong(
-            "can be no port range",
-            give(Device::Ports {
-                base: 0xffff,
-                count: 2,
-            }),
-        );
-        let mut manifest = good();
-        give(Device::Pci {
-            vendor: 0x1af4,
-            device: vec![0x1042],
-            index: 1,
-        })(&mut manifest);
-        give(Device::Ports {
-            base: 0x400,
-            count: 1,
-        })(&mut manifest);
-        assert_eq!(complaints(&manifest), Vec::<String>::new());
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::qemu::Options;
 use crate::status::Status;
-use crate::{coverage, doctor, lint, progress, run};
+use crate::{coverage, doctor, graph, lint, progress, run};
 
 /// Postern: a small capability microkernel with user-level servers.
 ///
@@ -33,6 +33,8 @@ enum Action {
     Run(Options),
     /// Show which tools are there and which are missing
     Doctor,
+    /// Draw who may call whom in a system
+    Graph(graph::Options),
     /// Lint the guest's programs as they are built for bare metal
     #[command(hide = true)]
     Lint,
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command.unwrap_or(Action::Run(arguments.run)) {
         Action::Run(options) => run::run(&options),
         Action::Doctor => doctor::doctor(),
+        Action::Graph(options) => graph::graph(&options),
         Action::Lint => lint::lint(),
         Action::Coverage => coverage::coverage(),
     };

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod escape;
 pub mod exec;
 pub mod flash;
+pub mod graph;
 pub mod image;
 pub mod install;
 pub mod iso;

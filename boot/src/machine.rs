@@ -140,13 +140,20 @@ impl Machine {
             .context("the emulator takes no input any more")
     }
 
+    /// QEMU's monitor.
+    ///
+    /// # Errors
+    /// It is not QEMU.
+    pub fn monitor(&self) -> Result<&Monitor> {
+        self.monitor.as_ref().context("Bochs has no monitor")
+    }
+
     /// Sends the machine a non-maskable interrupt. Postern's kernel then reports where it is, and stops.
     ///
     /// # Errors
     /// QEMU does not answer, or this is not QEMU.
     pub fn interrupt(&self) -> Result<()> {
-        let monitor = self.monitor.as_ref().context("Bochs has no monitor")?;
-        monitor.interrupt()
+        self.monitor()?.interrupt()
     }
 
     /// The next event; `None` if there was none until `deadline`.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 
 use crate::qemu;
 
@@ -43,21 +44,35 @@ impl Monitor {
     /// # Errors
     /// QEMU does not answer.
     pub fn interrupt(&self) -> Result<()> {
+        self.execute("inject-nmi", json!({})).map(drop)
+    }
+
+    /// Has QEMU do something (QEMU's QMP reference lists commands and arguments), and returns what it answers; nothing, if it
+    /// ends by that.
+    ///
+    /// # Errors
+    /// QEMU does not answer, or refuses.
+    pub fn execute(&self, command: &str, arguments: Value) -> Result<Value> {
         let talk = || {
             let mut stream = UnixStream::connect(self.socket())?;
             stream.set_read_timeout(Some(LIMIT))?;
             stream.set_write_timeout(Some(LIMIT))?;
-            stream
-                .write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"inject-nmi\"}\n")?;
+            let command = json!({"execute": command, "arguments": arguments});
+            let text = format!("{}\n{command}\n", json!({"execute": "qmp_capabilities"}));
+            stream.write_all(text.as_bytes())?;
             // QEMU drops what it has not read when the line is cut, so wait for its answers. It may have ended by then.
-            let answers = BufReader::new(stream).lines().map_while(Result::ok);
-            answers
-                .filter(|line| line.contains("\"return\"") || line.contains("\"error\""))
-                .take(2)
-                .for_each(drop);
-            std::io::Result::Ok(())
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            let messages = lines.map_while(|line| serde_json::from_str::<Value>(&line).ok());
+            let mut answers = messages.filter(|message| {
+                message.get("return").is_some() || message.get("error").is_some()
+            });
+            std::io::Result::Ok(answers.nth(1).unwrap_or_default())
         };
-        talk().context("QEMU's monitor does not answer")
+        let answer = talk().context("QEMU's monitor does not answer")?;
+        match answer.get("error") {
+            Some(error) => bail!("QEMU refuses {command}: {error}"),
+            None => Ok(answer.get("return").cloned().unwrap_or_default()),
+        }
     }
 
     /// The socket.
@@ -71,8 +86,11 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
 
-    #[test]
-    fn an_interrupt_is_asked_for_and_awaited() {
+    /// Has a QEMU that answers so do something. Returns what it was asked, too.
+    fn asked(
+        answer: &'static str,
+        ask: fn(&Monitor) -> Result<Value>,
+    ) -> (Vec<String>, Result<Value>) {
         let mut command = Command::new("qemu");
         let monitor = Monitor::new(&mut command).expect("a temporary folder");
         let listener = UnixListener::bind(monitor.socket()).expect("the folder is there");
@@ -80,14 +98,39 @@ mod tests {
             let (mut stream, _) = listener.accept().expect("somebody connects");
             let lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
             let asked: Vec<String> = lines.take(2).map_while(Result::ok).collect();
-            let answers =
-                b"{\"QMP\": {}}\n{\"return\": {}}\n{\"event\": \"STOP\"}\n{\"return\": {}}\n";
-            stream.write_all(answers).expect("it listens");
+            let answers = format!(
+                "{{\"QMP\": {{}}}}\n{{\"return\": {{}}}}\n{{\"event\": \"STOP\"}}\n{answer}\n"
+            );
+            stream.write_all(answers.as_bytes()).expect("it listens");
             asked
         });
-        monitor.interrupt().expect("it is answered");
-        let asked = qemu.join().expect("it got both lines");
+        let result = ask(&monitor);
+        (qemu.join().expect("it got both lines"), result)
+    }
+
+    #[test]
+    fn an_interrupt_is_asked_for_and_awaited() {
+        let interrupt = |monitor: &Monitor| monitor.interrupt().map(|()| Value::Null);
+        let (asked, result) = asked("{\"return\": {}}", interrupt);
+        assert!(result.is_ok());
         assert!(asked[1].contains("inject-nmi"), "{asked:?}");
+    }
+
+    #[test]
+    fn answers_and_refusals() {
+        let ask = |monitor: &Monitor| monitor.execute("query", json!({"what": 1}));
+        let (asked_for, result) = asked("{\"return\": {\"a\": 7}}", ask);
+        assert_eq!(result.expect("it is an answer"), json!({"a": 7}));
+        assert!(asked_for[1].contains("\"what\":1"), "{asked_for:?}");
+        let (_, result) = asked("{\"error\": {\"desc\": \"no\"}}", ask);
+        let error = format!("{:#}", result.unwrap_err());
+        assert!(
+            error.contains("refuses query") && error.contains("no"),
+            "{error}"
+        );
+        // It ends before it answers.
+        let (_, result) = asked("", ask);
+        assert_eq!(result.expect("that is no error"), Value::Null);
     }
 
     #[test]

@@ -67,11 +67,6 @@ pub struct Outcome {
 pub fn run(options: &Options) -> Result<Status> {
     check(options)?;
     let system = System::load(&options.system)?;
-    if options.display {
-        note(
-            "the window shows the screen only; keys typed there need the keyboard server, which comes later",
-        );
-    }
     let interactive = options.exec.is_empty();
     let mut stdout = std::io::stdout();
     let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());

@@ -117,6 +117,17 @@ impl Handle {
         answered(syscall::call(self.session, io::SYNC, [0; 4])).map(drop)
     }
 
+    /// Waits until a read ([`io::READABLE`]) or a write ([`io::WRITABLE`]) would not wait, as `interest` wishes. Returns which.
+    ///
+    /// # Errors
+    /// `BadRequest`: it wishes neither. `WouldBlock`: the server has as many waiting callers as it can keep.
+    pub fn wait(&self, interest: u64) -> Result<u64, IoError> {
+        if interest & (io::READABLE | io::WRITABLE) == 0 {
+            return Err(IoError::BadRequest);
+        }
+        answered(syscall::call(self.session, io::WAIT, [interest, 0, 0, 0])).map(|reply| reply[0])
+    }
+
     /// The session's capability, for operations beyond `io`.
     pub fn slot(&self) -> Slot {
         self.session

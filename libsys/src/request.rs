@@ -42,6 +42,12 @@ impl Request {
         self.badge.client()
     }
 
+    /// Which way in the caller holds, if it does not call a session: 0 is the plain one, the others are the facets of the
+    /// manifest, from 1 on.
+    pub fn facet(&self) -> Option<u32> {
+        self.badge.facet()
+    }
+
     /// Bytes lent.
     pub fn length(&self) -> usize {
         self.lease.length() as usize
@@ -67,42 +73,82 @@ impl Request {
     /// Sets the caller aside; its memory stays lent. The server then returns [`Done::Later`].
     ///
     /// # Errors
-    /// `WouldBlock`: all of this program's Reply objects are in use.
+    /// `WouldBlock`: all of this program's Reply objects are in use, or the client's share of them is.
     pub fn park(self) -> Result<Parked, IoError> {
-        let reply = FREE
+        let client = self.client();
+        let reply = REPLIES
             .lock()
-            .get_or_insert_with(from_info)
-            .pop()
+            .get_or_insert_with(Replies::from_info)
+            .take(client)
             .ok_or(IoError::WouldBlock)?;
         match Reply(reply).defer() {
             Ok(()) => Ok(Parked {
                 reply,
+                client,
                 words: self.words,
                 length: self.length(),
             }),
             Err(_) => {
-                put_back(reply);
+                put_back(reply, client);
                 Err(IoError::WouldBlock)
             }
         }
     }
 }
 
-/// This program's Reply objects that hold nobody.
-static FREE: Mutex<Option<Vec<Slot>>> = Mutex::new(None);
-
-fn from_info() -> Vec<Slot> {
-    rt::info().replies.iter().map(|&slot| Slot(slot)).collect()
+/// This program's Reply objects.
+struct Replies {
+    /// Those that hold nobody.
+    free: Vec<Slot>,
+    /// The client of each that is in use.
+    held: Vec<u32>,
+    /// How many one client may hold, so that none can take another's.
+    share: usize,
 }
 
-fn put_back(reply: Slot) {
-    FREE.lock().get_or_insert_with(from_info).push(reply);
+impl Replies {
+    fn from_info() -> Self {
+        let info = rt::info();
+        let free: Vec<_> = info.replies.iter().map(|&slot| Slot(slot)).collect();
+        let share = (free.len() / (info.clients as usize).max(1)).max(1);
+        Self {
+            free,
+            held: Vec::new(),
+            share,
+        }
+    }
+
+    fn take(&mut self, client: u32) -> Option<Slot> {
+        if self.held.iter().filter(|&&held| held == client).count() >= self.share {
+            return None;
+        }
+        let reply = self.free.pop()?;
+        self.held.push(client);
+        Some(reply)
+    }
+
+    fn put_back(&mut self, reply: Slot, client: u32) {
+        if let Some(place) = self.held.iter().position(|&held| held == client) {
+            self.held.swap_remove(place);
+        }
+        self.free.push(reply);
+    }
+}
+
+static REPLIES: Mutex<Option<Replies>> = Mutex::new(None);
+
+fn put_back(reply: Slot, client: u32) {
+    REPLIES
+        .lock()
+        .get_or_insert_with(Replies::from_info)
+        .put_back(reply, client);
 }
 
 /// A caller set aside. Dropping it answers with `DeviceError`.
 #[derive(Debug)]
 pub struct Parked {
     reply: Slot,
+    client: u32,
     /// The words of its message.
     pub words: Words,
     length: usize,
@@ -136,7 +182,7 @@ impl Parked {
     /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
     pub fn finish(self, reaction: Reaction<'_>) {
         self.answer(reaction);
-        put_back(self.reply);
+        put_back(self.reply, self.client);
         // Drop would answer once more.
         core::mem::forget(self);
     }
@@ -155,7 +201,7 @@ impl Parked {
 impl Drop for Parked {
     fn drop(&mut self) {
         self.answer(Err(IoError::DeviceError));
-        put_back(self.reply);
+        put_back(self.reply, self.client);
     }
 }
 
@@ -199,5 +245,21 @@ mod tests {
             IoError::ReadOnly.code()
         );
         assert_eq!(lease_error(Error::LeaseFault), IoError::BadBuffer);
+    }
+
+    #[test]
+    fn each_client_has_its_share_of_the_replies() {
+        let mut replies = Replies {
+            free: (1..=4).map(Slot).collect(),
+            held: Vec::new(),
+            share: 2,
+        };
+        let (first, _) = (replies.take(7).unwrap(), replies.take(7).unwrap());
+        assert_eq!(replies.take(7), None);
+        assert!(replies.take(8).is_some() && replies.take(8).is_some());
+        assert_eq!(replies.take(9), None, "none is free");
+        replies.put_back(first, 7);
+        assert_eq!(replies.take(8), None);
+        assert_eq!(replies.take(7), Some(first));
     }
 }

@@ -5,7 +5,7 @@
 //! ```no_run
 //! #![cfg_attr(target_os = "none", no_std, no_main)]
 //! #![forbid(unsafe_code)]
-//! use libsys::proto::io::{IoError, Kind, Stat};
+//! use libsys::proto::io::{IoError, Stat};
 //! use libsys::serve::{Done, Reaction, Request, Server, serve};
 //!
 //! libsys::entry!(start);
@@ -28,7 +28,7 @@
 //!     }
 //!
 //!     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
-//!         Ok(Stat { size: 0, block_size: 1, kind: Kind::Stream })
+//!         Ok(Stat::stream())
 //!     }
 //! }
 //!
@@ -39,9 +39,11 @@
 
 use crate::object::OWN_TABLE;
 use crate::proto::io::{self, IoError, Stat};
+use crate::proto::memory;
+use crate::proto::program::GONE;
 pub use crate::request::{Done, Parked, Reaction, Request};
 use crate::request::{encode, lease_error};
-use crate::rt::ENDPOINT;
+use crate::rt::{self, ENDPOINT};
 use crate::session::{Badge, Sessions};
 use crate::slots;
 use crate::syscall::{self, Answer, Output, Slot};
@@ -91,10 +93,25 @@ pub trait Server {
         Ok(Done::Count(0))
     }
 
-    /// The client closed it.
+    /// Answers when a read ([`io::READABLE`]) or write ([`io::WRITABLE`]) would not wait, as word 0 wishes. A server whose reads
+    /// or writes wait parks the request.
+    fn wait(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
+        Ok(Done::Words([
+            request.words[0] & (io::READABLE | io::WRITABLE),
+            0,
+            0,
+            0,
+        ]))
+    }
+
+    /// The client closed it, or is no more.
     fn close(&mut self, session: Self::Session) {}
 
-    /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on the capability that root gave.
+    /// A client is no more: requests of it that are parked wait in vain ([`Parked::is_alive`]).
+    fn gone(&mut self) {}
+
+    /// An operation of its own (from [`io::FIRST_OTHER`] on); `session` is `None` on a capability that root gave
+    /// ([`Request::facet`]).
     fn other(
         &mut self,
         session: Option<&mut Self::Session>,
@@ -121,7 +138,7 @@ pub trait Server {
 /// # Panics
 /// The program's table has no free slot, or its endpoint is gone.
 pub fn serve<S: Server>(server: &mut S) -> ! {
-    let mut sessions = Sessions::new();
+    let mut sessions = Sessions::new(rt::info().sessions.into());
     let Some(spare) = slots::allocate() else {
         panic!("no free slot")
     };
@@ -130,6 +147,10 @@ pub fn serve<S: Server>(server: &mut S) -> ! {
         message = match message.check() {
             Ok(message) => match message.tag.message() {
                 Message::Call => request(server, &mut sessions, spare, message),
+                Message::Interrupt if message.badge == GONE => {
+                    forget_gone(server, &mut sessions);
+                    receive(server)
+                }
                 Message::Interrupt => {
                     server.interrupt(message.badge, message.words[0]);
                     receive(server)
@@ -166,6 +187,20 @@ fn receive<S: Server>(server: &S) -> Output {
     }
 }
 
+/// Ends the sessions of programs that are no more.
+fn forget_gone<S: Server>(server: &mut S, sessions: &mut Sessions<S::Session>) {
+    for client in sessions.clients() {
+        // Root answers always; if it does not, the sessions stay.
+        let alive = syscall::call(rt::MEMORY, memory::IS_ALIVE, [client.into(), 0, 0, 0]).check();
+        if alive.is_ok_and(|answer| answer.words[0] == 0) {
+            sessions
+                .remove_all(client)
+                .for_each(|session| server.close(session));
+        }
+    }
+    server.gone();
+}
+
 /// Handles a call, answers it and waits for the next message.
 #[inline(always)]
 fn request<S: Server>(
@@ -189,20 +224,21 @@ fn request<S: Server>(
             .stat(session)
             .map(|stat| Done::Words(stat.to_words())),
         (io::SYNC, Some(session)) => server.sync(session, request),
+        (io::WAIT, Some(session)) => server.wait(session, request),
         (io::CLOSE, Some(_)) => {
             if let Some(session) = sessions.remove(badge) {
                 server.close(session);
             }
             Ok(Done::Count(0))
         }
-        (io::OPEN, None) if badge.is_roots() => {
+        (io::OPEN, None) if badge.facet().is_some() => {
             let answer = open(server, sessions, spare, &request)
                 .unwrap_or_else(|error| Answer::new(error.code(), [0; 4]));
             syscall::reply(answer);
             return receive(server);
         }
         // A session that has ended must not pass for the capability that root gave.
-        (label @ io::FIRST_OTHER.., session) if session.is_some() || badge.is_roots() => {
+        (label @ io::FIRST_OTHER.., session) if session.is_some() || badge.facet().is_some() => {
             server.other(session, label, request)
         }
         _ => Err(IoError::BadRequest),

@@ -39,6 +39,15 @@ pub fn sleep(time: Duration) -> Result<(), IoError> {
     handle::answered(syscall::call(server, timer::SLEEP, [until, 0, 0, 0])).map(drop)
 }
 
+/// Seconds since 1970-01-01 00:00:00 UTC, by the machine's clock.
+///
+/// # Errors
+/// `NotPermitted`: this program may not call `timer`. `NoDevice`: the machine has no clock. `ServerDied`.
+pub fn unix_time() -> Result<u64, IoError> {
+    let server = rt::endpoint("timer").ok_or(IoError::NotPermitted)?;
+    handle::answered(syscall::call(server, timer::CLOCK, [0; 4])).map(|reply| reply[0])
+}
+
 /// The duration of `ticks` at `hz` ticks per second (0 is taken as 1).
 pub fn duration(ticks: u64, hz: u64) -> Duration {
     let hz = hz.max(1);

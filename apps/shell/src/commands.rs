@@ -80,6 +80,24 @@ const COMMANDS: &[Command] = &[
         run: system::ps,
     },
     Command {
+        name: "kill",
+        usage: "PROGRAM",
+        help: "ends a program; a server is started anew",
+        run: system::kill,
+    },
+    Command {
+        name: "date",
+        usage: "",
+        help: "shows date and time",
+        run: system::date,
+    },
+    Command {
+        name: "sleep",
+        usage: "SECONDS",
+        help: "waits",
+        run: system::sleep,
+    },
+    Command {
         name: "mem",
         usage: "",
         help: "shows who has how much memory",

@@ -6,6 +6,7 @@ use alloc::vec;
 use bootinfo::exit;
 use core::fmt::Display;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use libsys::handle::IoError;
 use libsys::lease::Lease;
 use libsys::proto::control::{self, Ended, MemoryStatus, ProgramStatus, Status};
@@ -31,13 +32,13 @@ pub fn ps(words: &[String]) -> Result<(), String> {
     arguments::none(words)?;
     let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
     println!(
-        "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9}",
-        "ID", "NAME", "PRIO", "STATE", "CPU ms", "KiB", "OF KiB"
+        "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9} {:>8}",
+        "ID", "NAME", "PRIO", "STATE", "CPU ms", "KiB", "OF KiB", "RESTARTS"
     );
     for program in programs {
         let time = time::duration(program.time, rt::info().tsc_hz);
         println!(
-            "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9}{}",
+            "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9} {:>8}{}",
             program.id,
             program.name,
             program.priority,
@@ -45,10 +46,22 @@ pub fn ps(words: &[String]) -> Result<(), String> {
             time.as_millis(),
             program.memory.0 >> 10,
             program.memory.1 >> 10,
+            program.restarts,
             program.ended.map(ended).unwrap_or_default(),
         );
     }
     Ok(())
+}
+
+/// Ends a program.
+pub fn kill(words: &[String]) -> Result<(), String> {
+    let [name] = arguments::names(words)?;
+    let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
+    let program = programs.iter().find(|program| program.name == name);
+    let program = program.ok_or_else(|| format!("{name}: no such program"))?;
+    request(control::KILL, program.id.into(), &mut [])
+        .map(drop)
+        .map_err(|error| format!("{name}: {error}"))
 }
 
 /// Shows who has how much memory.
@@ -82,6 +95,28 @@ pub fn uptime(words: &[String]) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Shows date and time.
+pub fn date(words: &[String]) -> Result<(), String> {
+    arguments::none(words)?;
+    let seconds = time::unix_time().map_err(|error| format!("timer: {error}"))?;
+    let now = i64::try_from(seconds).ok();
+    let now = now.and_then(|now| ::time::OffsetDateTime::from_unix_timestamp(now).ok());
+    let now = now.ok_or("the clock is wrong")?;
+    let ((year, month, day), (hour, minute, second)) = (now.to_calendar_date(), now.to_hms());
+    let (weekday, month) = (now.weekday(), month as u8);
+    println!("{weekday} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC");
+    Ok(())
+}
+
+/// Waits.
+pub fn sleep(words: &[String]) -> Result<(), String> {
+    let [seconds] = arguments::names(words)?;
+    let time = seconds.parse().ok();
+    let time = time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time = time.ok_or_else(|| format!("{seconds}: not a number of seconds"))?;
+    time::sleep(time).map_err(|error| format!("timer: {error}"))
 }
 
 /// Shows the kernel's log.
@@ -154,5 +189,6 @@ fn ended(ended: Ended) -> String {
         Ended::Fault(vector, address, rip) => {
             format!("  fault {vector} at {address:#x}, RIP {rip:#x}")
         }
+        Ended::Killed => "  killed".into(),
     }
 }

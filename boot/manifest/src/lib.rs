@@ -41,18 +41,25 @@ pub struct Program {
     /// Arguments.
     #[serde(default)]
     pub args: Vec<String>,
-    /// Endpoints it may call: program names, `root.memory`, `root.control`.
+    /// Endpoints it may call: program names, facets of programs (`console.input`), `root.memory`, `root.control`.
     #[serde(default)]
     pub needs: Vec<String>,
     /// Names it answers for, such as `disk:` (`names` translates them to this program).
     #[serde(default)]
     pub exports: Vec<String>,
+    /// Ways in for chosen programs, which may do there what others may not: facet `input` of `console` is `console.input`
+    /// under `needs`.
+    #[serde(default)]
+    pub facets: Vec<String>,
     /// Hardware it owns.
     #[serde(default)]
     pub devices: Vec<Device>,
-    /// Reply objects: how many callers it can park.
+    /// Reply objects: how many callers it can park. Each program that may call it has an equal share.
     #[serde(default)]
     pub replies: u8,
+    /// How many names each program that may call it can have open at a time.
+    #[serde(default = "sessions")]
+    pub sessions: u16,
     /// Bytes of its memory that are its own to make kernel objects of: a power of two, or 0. With them it gets
     /// capabilities to its own Space and first Thread.
     #[serde(default)]
@@ -62,7 +69,24 @@ pub struct Program {
     pub restart: bool,
 }
 
+const fn sessions() -> u16 {
+    16
+}
+
 impl Program {
+    /// The program, and the facet of it, that an entry of `needs` names.
+    pub fn need(need: &str) -> (&str, Option<&str>) {
+        match need.split_once('.') {
+            Some((program, facet)) => (program, Some(facet)),
+            None => (need, None),
+        }
+    }
+
+    /// Whether it may call the program `server`.
+    pub fn calls(&self, server: &str) -> bool {
+        self.needs.iter().any(|need| Self::need(need).0 == server)
+    }
+
     /// The ELF file's name in the archive.
     pub fn file(&self) -> &str {
         if self.binary.is_empty() {
@@ -100,7 +124,7 @@ pub enum Device {
         /// ISA line, 0 to 15.
         isa: u8,
     },
-    /// `{ memory = { kind = "flash" } }`: the memory of a device that no bus lists. Where it lies depends on the machine:
+    /// `{ memory = { kind = "flash" } }`: the memory of a device that no bus lists. Where flash lies depends on the machine:
     /// the host tool fills it in. Absent is not an error: the program is told.
     Memory {
         /// Which device.
@@ -120,4 +144,6 @@ pub enum Device {
 pub enum MemoryKind {
     /// NOR flash beside the firmware's.
     Flash,
+    /// The screen's text: 80 by 25 characters with their colours, at 0xb8000.
+    Screen,
 }

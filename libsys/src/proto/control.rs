@@ -20,6 +20,8 @@ pub const POWER_OFF: u32 = 0x104;
 pub const LOG: u32 = 0x105;
 /// Lease 0 (READ) = a line, which goes into the kernel's log with the program's name in front.
 pub const SAY: u32 = 0x106;
+/// `w0` = program id: ends that program, as if it had crashed. It is started anew at once if the manifest says so.
+pub const KILL: u32 = 0x107;
 
 /// Reply label of a refused request; 0 = done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Status {
     NotPermitted = 2,
     /// No such operation.
     BadOperation = 3,
+    /// No program with this id runs.
+    NoProgram = 4,
 }
 
 impl Status {
@@ -40,6 +44,7 @@ impl Status {
             0 => return None,
             1 => Self::BadBuffer,
             2 => Self::NotPermitted,
+            4 => Self::NoProgram,
             _ => Self::BadOperation,
         })
     }
@@ -51,6 +56,7 @@ impl core::fmt::Display for Status {
             Self::BadBuffer => "the answer is too long",
             Self::NotPermitted => "not permitted",
             Self::BadOperation => "no such operation",
+            Self::NoProgram => "no such program runs",
         })
     }
 }
@@ -66,7 +72,9 @@ pub struct ProgramStatus {
     pub priority: u8,
     /// `abi::object::thread::State` of its first thread; 255 = ended.
     pub state: u8,
-    /// Why it ended, if it did.
+    /// How often it was started anew.
+    pub restarts: u32,
+    /// Why it ended, if it did (and is not started anew yet).
     pub ended: Option<Ended>,
     /// Paid CPU time in TSC ticks.
     pub time: u64,
@@ -83,6 +91,8 @@ pub enum Ended {
     Panic,
     /// It trapped: vector, address, RIP.
     Fault(u8, u64, u64),
+    /// A holder of `root.control` wanted it.
+    Killed,
 }
 
 /// The answer to `mem`. Bytes.

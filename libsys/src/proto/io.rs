@@ -14,6 +14,8 @@ pub const STAT: u32 = 3;
 pub const SYNC: u32 = 4;
 /// The session ends.
 pub const CLOSE: u32 = 5;
+/// `w0` = what to wait for ([`READABLE`], [`WRITABLE`]). Replies `w0` = what is so, as soon as any of it is.
+pub const WAIT: u32 = 6;
 /// Servers number further operations from here on.
 pub const FIRST_OTHER: u32 = 0x100;
 
@@ -21,6 +23,10 @@ pub const FIRST_OTHER: u32 = 0x100;
 pub const CREATE: u64 = 1;
 /// Bit of `w0` of [`OPEN`]: empties what is there, if the server's things can be empty.
 pub const TRUNCATE: u64 = 2;
+/// Bit of [`WAIT`]: a read would not wait (it may fail, or tell the end).
+pub const READABLE: u64 = 1;
+/// Bit of [`WAIT`]: a write would not wait.
+pub const WRITABLE: u64 = 2;
 /// Offset of a [`WRITE`] to wherever the end is then.
 pub const APPEND: u64 = u64::MAX;
 
@@ -51,6 +57,24 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Bytes at offsets.
+    pub const fn block(size: u64) -> Self {
+        Self {
+            size,
+            block_size: 1,
+            kind: Kind::Block,
+        }
+    }
+
+    /// Bytes in sequence.
+    pub const fn stream() -> Self {
+        Self {
+            size: 0,
+            block_size: 1,
+            kind: Kind::Stream,
+        }
+    }
+
     /// As words.
     pub const fn to_words(self) -> [u64; 4] {
         [self.size, self.block_size as u64, self.kind as u64, 0]

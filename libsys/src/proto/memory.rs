@@ -1,4 +1,4 @@
-//! `root.memory`: memory for the calling program, charged to its budget. Register messages.
+//! `root.memory`: memory for the calling program, charged to its budget, and who is alive. Register messages.
 
 /// `w0` = address, `w1` = bytes, both multiples of 4096: maps zeroed, writable memory there. Replies [`OK`] or a [`Status`].
 pub const MAP: u32 = 0;
@@ -6,6 +6,8 @@ pub const MAP: u32 = 0;
 pub const MAP_DMA: u32 = 1;
 /// Replies `w0` = bytes used of the caller's budget, `w1` = budget.
 pub const INFO: u32 = 2;
+/// `w0` = program id. Replies `w0` = 1 if that program runs, else 0.
+pub const IS_ALIVE: u32 = 3;
 
 /// Reply label: done.
 pub const OK: u32 = 0;

@@ -21,6 +21,11 @@ pub const ENDPOINT: u32 = 2;
 /// Slot of the program's `root.memory` endpoint (also listed in [`ProgramInfo::endpoints`]). It has a fixed place because
 /// the heap needs it before the list can be decoded.
 pub const MEMORY: u32 = 3;
+/// Highest number of a facet: the lower half of the badge on an endpoint that root gave. 0 is the plain way in; the manifest
+/// lists the server's further ones, numbered from 1 on. A session's number is above.
+pub const LAST_FACET: u32 = 255;
+/// Badge of the interrupt that root raises at a server when one of its clients is no more. (A program's ids are far below.)
+pub const GONE: u64 = u64::MAX;
 /// Slots from here on are as [`ProgramInfo`] lists them; those from [`ProgramInfo::free_slots`] on are empty.
 pub const FIRST: u32 = 4;
 
@@ -39,6 +44,10 @@ pub struct ProgramInfo {
     pub endpoints: Vec<(String, u32)>,
     /// Its Reply objects.
     pub replies: Vec<u32>,
+    /// How many programs may call it: each has an equal share of the Reply objects, at least one.
+    pub clients: u32,
+    /// How many names each of them may have open.
+    pub sessions: u16,
     /// What it can make kernel objects with, if the manifest gives it an Untyped.
     pub own: Option<Own>,
     /// Its hardware, in the order of the manifest.

@@ -4,3 +4,4 @@
 extern crate alloc;
 
 pub mod output;
+pub mod screen;

@@ -1,11 +1,13 @@
-//! `console`: the serial line, interrupt-driven both ways.
+//! `console`: the serial line, interrupt-driven both ways, and the screen.
 //!
-//! Texts of up to 4096 bytes leave whole and in order: a writer waits, parked, until its text fits the queue. Readers
-//! wait, parked, for input. A program that sends nonsense hurts nobody but itself.
+//! Texts of up to 4096 bytes leave whole and in order: a writer waits, parked, until the chip has its text, so that no text
+//! that was taken is lost with this program. Readers wait, parked, for input: from the serial line, and what
+//! `keyboard` passes on. A program that sends nonsense hurts nobody but itself.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 extern crate alloc;
 
+mod display;
 #[expect(
     unsafe_code,
     reason = "the traits of uart_16550 are unsafe to implement"
@@ -15,8 +17,10 @@ mod uart;
 use alloc::collections::VecDeque;
 use alloc::format;
 use console::output::{Output, WHOLE};
-use libsys::object::Irq;
-use libsys::proto::io::{IoError, Kind, Stat};
+use display::Display;
+use libsys::object::{IoPorts, Irq};
+use libsys::proto::console::{INPUT, INPUT_FACET, INPUT_MAX};
+use libsys::proto::io::{IoError, READABLE, Stat, WRITABLE};
 use libsys::proto::program::Device;
 use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
@@ -26,8 +30,10 @@ use uart::Uart;
 libsys::entry!(start);
 
 /// Most bytes of input that wait for a reader.
-const INPUT: usize = 4096;
+const MOST_INPUT: usize = 4096;
 
+/// First port of the display's controller.
+const DISPLAY: u16 = 0x3d4;
 /// Most turns of service per interrupt; a chip that wants more interrupts again.
 const TURNS: usize = 64;
 
@@ -37,9 +43,20 @@ struct Console {
     input: VecDeque<u8>,
     /// Input bytes that nobody had room for, not yet reported.
     lost: u64,
-    writers: VecDeque<Parked>,
+    /// `None`: the machine has none.
+    display: Option<Display>,
+    writers: VecDeque<Writer>,
     readers: VecDeque<Parked>,
     syncers: VecDeque<Parked>,
+    /// Who waits for something to read.
+    watchers: VecDeque<Parked>,
+}
+
+/// A program whose text is on its way.
+struct Writer {
+    parked: Parked,
+    /// Bytes of its text, and where in the output they end; `None`: they did not fit yet.
+    taken: Option<(usize, u64)>,
 }
 
 impl Console {
@@ -56,13 +73,19 @@ impl Console {
 
     fn receive(&mut self) {
         while let Some(byte) = self.uart.receive() {
-            if self.input.len() < INPUT {
-                self.input.push_back(byte);
-            } else {
-                self.lost += 1;
-            }
+            self.type_in(&[byte]);
         }
         self.lost += u64::from(self.uart.overran());
+        self.serve_readers();
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) {
+        let room = MOST_INPUT - self.input.len();
+        self.input.extend(&bytes[..bytes.len().min(room)]);
+        self.lost += bytes.len().saturating_sub(room) as u64;
+    }
+
+    fn serve_readers(&mut self) {
         while !self.input.is_empty()
             && let Some(reader) = self.readers.pop_front()
         {
@@ -74,22 +97,29 @@ impl Console {
             }
             reader.finish(taken.map(|()| Done::Count(count)));
         }
+        if !self.input.is_empty() {
+            self.watchers
+                .drain(..)
+                .for_each(|watcher| watcher.finish(Ok(Done::Words([READABLE, 0, 0, 0]))));
+        }
     }
 
     fn send(&mut self) {
         loop {
+            self.admit_writers();
             let count = self.uart.send(self.output.front());
             self.output.consume(count);
+            self.answer_writers();
             if self.output.is_empty() && self.lost > 0 {
-                self.output
-                    .push(format!("\n[console: {} bytes of input lost]\n", self.lost).as_bytes());
+                let text = format!("\n[console: {} bytes of input lost]\n", self.lost);
+                self.output.push(text.as_bytes());
+                self.show(text.as_bytes());
                 self.lost = 0;
-            }
-            self.admit_writers();
-            if count == 0 {
+            } else if count == 0 {
                 break;
             }
         }
+        self.expired();
         self.uart.interrupt_for_output(!self.output.is_empty());
         if self.output.is_empty() && !self.syncers.is_empty() {
             self.uart.drain();
@@ -101,16 +131,44 @@ impl Console {
 
     /// Takes the texts of waiting writers, the oldest first, as far as they fit.
     fn admit_writers(&mut self) {
-        while let Some(writer) = self.writers.front() {
-            let count = writer.length().min(WHOLE);
-            let mut text = [0; WHOLE];
-            let copied = writer.copy_in(0, &mut text[..count]);
-            if copied.is_ok() && !self.output.push(&text[..count]) {
-                return;
+        let mut text = [0; WHOLE];
+        let mut next = 0;
+        while let Some(writer) = self.writers.get(next) {
+            if writer.taken.is_some() {
+                next += 1;
+                continue;
             }
-            if let Some(writer) = self.writers.pop_front() {
-                writer.finish(copied.map(|()| Done::Count(count)));
+            let count = writer.parked.length().min(WHOLE);
+            let copied = writer.parked.copy_in(0, &mut text[..count]);
+            match copied {
+                Ok(()) if !self.output.push(&text[..count]) => return,
+                Ok(()) => {
+                    self.writers[next].taken = Some((count, self.output.end()));
+                    self.show(&text[..count]);
+                    next += 1;
+                }
+                Err(error) => {
+                    if let Some(writer) = self.writers.remove(next) {
+                        writer.parked.finish(Err(error));
+                    }
+                }
             }
+        }
+    }
+
+    /// Answers the writers whose texts the chip has.
+    fn answer_writers(&mut self) {
+        while let Some((count, end)) = self.writers.front().and_then(|writer| writer.taken)
+            && self.output.has_sent(end)
+            && let Some(writer) = self.writers.pop_front()
+        {
+            writer.parked.finish(Ok(Done::Count(count)));
+        }
+    }
+
+    fn show(&mut self, text: &[u8]) {
+        if let Some(display) = &mut self.display {
+            display.write(text);
         }
     }
 
@@ -120,10 +178,7 @@ impl Console {
         request: Request,
         queue: fn(&mut Self) -> &mut VecDeque<Parked>,
     ) -> Reaction<'static> {
-        // Callers that died while they waited hold Reply objects in vain.
-        for all in [&mut self.writers, &mut self.readers, &mut self.syncers] {
-            all.retain(Parked::is_alive);
-        }
+        self.gone();
         let parked = request.park()?;
         queue(self).push_back(parked);
         Ok(Done::Later)
@@ -132,6 +187,7 @@ impl Console {
 
 impl Server for Console {
     type Session = ();
+    const TIMED: bool = true;
 
     fn open(&mut self, name: &str, _request: &Request) -> Result<(), IoError> {
         if name.is_empty() {
@@ -155,22 +211,20 @@ impl Server for Console {
     }
 
     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
-        let count = request.length().min(WHOLE);
-        let mut text = [0; WHOLE];
-        request.copy_in(0, &mut text[..count])?;
-        if !self.writers.is_empty() || !self.output.push(&text[..count]) {
-            return self.park(request, |console| &mut console.writers);
+        if request.length() == 0 {
+            return Ok(Done::Count(0));
         }
+        self.gone();
+        self.writers.push_back(Writer {
+            parked: request.park()?,
+            taken: None,
+        });
         self.send();
-        Ok(Done::Count(count))
+        Ok(Done::Later)
     }
 
     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
-        Ok(Stat {
-            size: 0,
-            block_size: 1,
-            kind: Kind::Stream,
-        })
+        Ok(Stat::stream())
     }
 
     fn sync(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
@@ -181,6 +235,52 @@ impl Server for Console {
         Ok(Done::Count(0))
     }
 
+    fn wait(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
+        let wish = request.words[0];
+        // Writers wait for the chip, not for another program.
+        let readable = if self.input.is_empty() { 0 } else { READABLE };
+        match wish & (WRITABLE | readable) {
+            0 if wish & READABLE != 0 => self.park(request, |console| &mut console.watchers),
+            ready => Ok(Done::Words([ready, 0, 0, 0])),
+        }
+    }
+
+    fn other(&mut self, _session: Option<&mut ()>, label: u32, request: Request) -> Reaction<'_> {
+        match (label, request.facet()) {
+            (INPUT, Some(INPUT_FACET)) => {
+                let mut typed = [0; INPUT_MAX];
+                let typed = typed.get_mut(..request.length());
+                let typed = typed.ok_or(IoError::BadRequest)?;
+                request.copy_in(0, typed)?;
+                self.type_in(typed);
+                self.serve_readers();
+                self.send();
+                Ok(Done::Count(typed.len()))
+            }
+            (INPUT, _) => Err(IoError::NotPermitted),
+            _ => Err(IoError::BadRequest),
+        }
+    }
+
+    fn gone(&mut self) {
+        // A text that was taken goes on its way whoever waits for it.
+        self.writers
+            .retain(|writer| writer.taken.is_some() || writer.parked.is_alive());
+        for all in [&mut self.readers, &mut self.syncers, &mut self.watchers] {
+            all.retain(Parked::is_alive);
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.display.as_ref().and_then(Display::deadline)
+    }
+
+    fn expired(&mut self) {
+        if let Some(display) = &mut self.display {
+            display.show();
+        }
+    }
+
     fn interrupt(&mut self, _badge: u64, _count: u64) {
         self.work();
     }
@@ -189,9 +289,21 @@ impl Server for Console {
 fn start() -> Result<(), &'static str> {
     let devices = &rt::info().devices;
     let uart = devices.iter().find_map(|device| match *device {
-        Device::Ports { slot, base, count } => Some(Uart::new(Slot(slot), base, count)),
+        Device::Ports { slot, base, count } if base != DISPLAY => {
+            Some(Uart::new(Slot(slot), base, count))
+        }
         _ => None,
     });
+    let ports = devices.iter().find_map(|device| match *device {
+        Device::Ports { slot, base, count } if base == DISPLAY && count >= 2 => {
+            Some(IoPorts(Slot(slot)))
+        }
+        _ => None,
+    });
+    let display = ports.and_then(|ports| Display::take(ports, DISPLAY));
+    if display.is_none() {
+        rt::say(format_args!("there is no screen"));
+    }
     let irq = devices.iter().find_map(|device| match *device {
         Device::Irq { slot } => Some(Irq(Slot(slot))),
         _ => None,
@@ -205,9 +317,11 @@ fn start() -> Result<(), &'static str> {
         output: Output::default(),
         input: early.into(),
         lost: 0,
+        display,
         writers: VecDeque::new(),
         readers: VecDeque::new(),
         syncers: VecDeque::new(),
+        watchers: VecDeque::new(),
     };
     // What arrived before the interrupt was bound raised no edge that counts.
     console.work();

@@ -12,6 +12,8 @@ const CAPACITY: usize = 2 * WHOLE;
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: VecDeque<u8>,
+    /// Bytes that were taken out since the beginning.
+    sent: u64,
 }
 
 impl Output {
@@ -39,6 +41,17 @@ impl Output {
     /// The first `count` bytes are sent.
     pub fn consume(&mut self, count: usize) {
         self.bytes.drain(..count);
+        self.sent += count as u64;
+    }
+
+    /// How much will be sent when all that is here now is.
+    pub fn end(&self) -> u64 {
+        self.sent + self.bytes.len() as u64
+    }
+
+    /// Whether everything up to a former [`Output::end`] is sent.
+    pub fn has_sent(&self, end: u64) -> bool {
+        self.sent >= end
     }
 
     /// Whether everything is sent.
@@ -78,10 +91,14 @@ mod tests {
         assert!(!output.push(b"x"));
         output.consume(1);
         assert!(!output.push(b"\n"));
+        let end = output.end();
         assert!(output.push(b"x"));
+        output.consume(CAPACITY - 2);
+        assert!(!output.has_sent(end));
+        output.consume(1);
+        assert!(output.has_sent(end) && !output.has_sent(output.end()));
         let sent = all(&mut output);
-        assert_eq!(sent.len(), CAPACITY);
-        assert_eq!(sent.last(), Some(&b'x'));
+        assert_eq!(sent, b"x");
     }
 
     #[test]

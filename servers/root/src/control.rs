@@ -30,6 +30,7 @@ fn status(program: &Program) -> ProgramStatus {
             State::Running | State::Absent => None,
         },
         time,
+        restarts: program.restarts.count,
         memory: program.memory(),
     }
 }

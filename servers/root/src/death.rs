@@ -15,9 +15,7 @@ use abi::{PAGE, buffer};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{STACK_PAGES, THREAD_AREA};
-
-/// How often a program is started anew before it stays down.
-const MOST_RESTARTS: u8 = 5;
+use libsys::time::Instant;
 
 /// A program trapped: says where, and buries it.
 pub fn faulted(system: &mut System, index: usize, fault: &Fault) {
@@ -54,29 +52,29 @@ fn read_stack(program: &Program, address: u64) -> Option<u64> {
     word
 }
 
-/// Tears a program down, and starts it anew if it may.
+/// Tears a program down, tells the servers it could call, and orders its restart if the manifest wants that.
 pub fn bury(system: &mut System, index: usize, ended: Ended) {
     tear_down(&mut system.programs[index], State::Ended(ended));
+    system.tell_servers(index);
+    let now = Instant::now().0;
+    let tsc_hz = system.tsc_hz;
     let program = &mut system.programs[index];
-    let wanted = program.manifest.restart && ended != Ended::Exit(0);
-    if !wanted {
-        log!("program {} ended: {ended:?}", program.name());
-        return;
+    let name = program.manifest.name.as_str();
+    match ended {
+        _ if !program.manifest.restart || ended == Ended::Exit(0) => {
+            log!("program {name} ended: {ended:?}");
+        }
+        Ended::Killed => {
+            program.restarts.wanted(now);
+            log!("program {name} was killed and is started anew");
+        }
+        _ => match program.restarts.crashed(now, tsc_hz) {
+            0 => log!("program {name} is started anew"),
+            wait => log!("program {name} dies again and again; it is started anew in {wait} ms"),
+        },
     }
-    if program.restarts == MOST_RESTARTS {
-        log!(
-            "program {} ended and stays down: it was started anew {MOST_RESTARTS} times",
-            program.name()
-        );
-        return;
-    }
-    program.restarts += 1;
-    log!(
-        "program {} is started anew ({} of {MOST_RESTARTS})",
-        program.name(),
-        program.restarts
-    );
-    system.restart(index);
+    // At once, if it is time: its clients shall not see a gap.
+    system.restart_due(now);
 }
 
 /// Takes everything back that a program has.

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`slots`] (what lies where in root's table), [`system`] (how the system is built),
 //! [`program`] and [`load`] (how one program is), [`device`] and [`pci`] (its hardware), [`serve`] (the message
-//! loop) with [`memory`] and [`control`], [`fault`] and [`death`] (what happens when a program dies).
+//! loop) with [`memory`] and [`control`], [`fault`], [`death`] and [`restart`] (what happens when a program dies).
 //!
 //! Rules kept everywhere: root calls nobody but the kernel; what a client sends is checked before anything changes,
 //! and never makes root panic; what a program uses comes from its own budget, so one REVOKE takes it all back.
@@ -25,6 +25,7 @@ pub mod pci;
 pub mod power;
 pub mod problem;
 pub mod program;
+pub mod restart;
 pub mod serve;
 pub mod slots;
 pub mod system;

@@ -4,17 +4,23 @@ use crate::budget::whole_pages;
 use crate::layout::in_heap;
 use crate::program::Program;
 use crate::slots::{BATCH, SCRATCH, clear_scratch, scratch};
+use crate::system::System;
 use abi::object::frame;
 use abi::{Error, Kind, PAGE};
 use libsys::object::Frame;
-use libsys::proto::memory::{INFO, MAP, MAP_DMA, OK, Status};
+use libsys::proto::memory::{INFO, IS_ALIVE, MAP, MAP_DMA, OK, Status};
 use libsys::syscall::Words;
 
 /// Most bytes of one [`MAP_DMA`].
 const DMA_LIMIT: u64 = 1 << 20;
 
-/// Answers a request of `program`: label and words.
-pub fn answer(program: &mut Program, label: u32, words: Words) -> (u32, Words) {
+/// Answers a request of the program at `index`: label and words.
+pub fn answer(system: &mut System, index: usize, label: u32, words: Words) -> (u32, Words) {
+    if label == IS_ALIVE {
+        let alive = u32::try_from(words[0]).is_ok_and(|id| system.find(id).is_some());
+        return (OK, [alive.into(), 0, 0, 0]);
+    }
+    let program = &mut system.programs[index];
     let result = match label {
         MAP => map(program, words[0], words[1]).map(|()| [0; 4]),
         MAP_DMA => map_dma(program, words[0]).map(|(address, physical)| [address, physical, 0, 0]),

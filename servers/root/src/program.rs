@@ -2,14 +2,16 @@
 
 use crate::layout;
 use crate::problem::{Problem, Step};
+use crate::restart::Restarts;
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
 use alloc::{vec, vec::Vec};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
-use libsys::proto::program::DEVICES;
+use libsys::proto::program::{DEVICES, GONE};
 use libsys::syscall::Slot;
+use libsys::time::Instant;
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
 /// What a program does.
@@ -35,8 +37,8 @@ pub struct Program {
     pub budget: Option<u8>,
     /// What it does.
     pub state: State,
-    /// How often it was started anew.
-    pub restarts: u8,
+    /// When and how often it is started anew.
+    pub restarts: Restarts,
     /// First free slot of its vault.
     pub vault_next: u32,
     /// First free address for devices and DMA memory.
@@ -55,7 +57,7 @@ impl Program {
             id: 0,
             budget: None,
             state: State::Absent,
-            restarts: 0,
+            restarts: Restarts::default(),
             vault_next: 1,
             device_next: DEVICES,
             functions: Vec::new(),
@@ -163,6 +165,13 @@ impl Program {
             .map(Frame(slot), address, rights, space::WRITE_BACK)
     }
 
+    /// Makes the interrupt that tells it that a client is no more.
+    pub fn make_gone(&self) -> Result<(), Error> {
+        let gone = self.slots.gone();
+        self.make(Kind::Irq, 0, 1, gone.0)?;
+        gone.bind(self.slots.endpoint(), GONE)
+    }
+
     /// Puts a copy of the capability in root's slot `source` into slot `to` of the program's own table.
     pub fn give(&self, to: u32, source: Slot, rights: Rights, badge: u64) -> Result<(), Error> {
         self.slots.table().derive(Slot(to), source, rights, badge)
@@ -176,6 +185,7 @@ impl Program {
     /// Lets it run.
     pub fn start(&mut self) -> Result<(), Problem> {
         self.slots.thread().start().step("start its thread")?;
+        self.restarts.started(Instant::now().0);
         self.state = State::Running;
         Ok(())
     }

@@ -5,14 +5,16 @@ use crate::fault::Fault;
 use crate::slots::ENDPOINT;
 use crate::system::{System, facet};
 use crate::{control, log, memory, power};
+use abi::Error;
 use abi::fault::STOP;
 use abi::tag::Message;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
-use libsys::proto::control::{EXIT, Ended, LOG, MEM, PANIC, POWER_OFF, PS, SAY, Status};
-use libsys::syscall::{Answer, CALLER, Output, Words, recv, reply_recv, reply_recv_with};
+use libsys::proto::control::{EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, Status};
+use libsys::syscall::{Answer, CALLER, Output, Words, recv, recv_until, reply_recv_with};
+use libsys::time::Instant;
 
 /// Longest text of a program that is logged.
 const LONGEST_TEXT: usize = 512;
@@ -29,24 +31,40 @@ enum Reaction {
 
 /// Serves for good.
 pub fn serve(mut system: System) -> ! {
-    let mut message = recv(ENDPOINT);
+    let mut message = receive(&system);
     loop {
+        // A stream of requests must not keep a program from its restart.
+        system.restart_due(Instant::now().0);
         message = match message.check() {
             Ok(message) => match react(&mut system, &message) {
-                Reaction::Gone => recv(ENDPOINT),
-                Reaction::Words(label, words) => reply_recv(ENDPOINT, label, words),
+                Reaction::Gone => receive(&system),
+                Reaction::Words(label, words) => answer(&system, Answer::new(label, words)),
                 Reaction::Bytes(words, payload) => {
-                    let answer = Answer {
+                    let bytes = Answer {
                         payload: &payload,
                         ..Answer::new(0, words)
                     };
-                    reply_recv_with(ENDPOINT, answer, None)
+                    answer(&system, bytes)
                 }
             },
+            Err(Error::TimedOut) => receive(&system),
             // A payload that does not fit the caller's lease, or a caller whose teardown failed: it still waits.
-            Err(_) => reply_recv(ENDPOINT, Status::BadBuffer as u32, [0; 4]),
+            Err(_) => answer(&system, Answer::new(Status::BadBuffer as u32, [0; 4])),
         };
     }
+}
+
+/// Waits for a message, or until a program is to be started anew.
+fn receive(system: &System) -> Output {
+    match system.next_restart() {
+        Some(deadline) => recv_until(ENDPOINT, deadline),
+        None => recv(ENDPOINT),
+    }
+}
+
+/// Answers, and then waits as [`receive`] does.
+fn answer(system: &System, answer: Answer<'_>) -> Output {
+    reply_recv_with(ENDPOINT, answer, system.next_restart())
 }
 
 fn react(system: &mut System, message: &Output) -> Reaction {
@@ -85,7 +103,7 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             log::line(&format!("{}: {line}", system.programs[index].name()));
             Reaction::Words(0, [0; 4])
         }
-        PS | MEM | LOG | POWER_OFF if facet != facet::CONTROL => {
+        PS | MEM | LOG | POWER_OFF | KILL if facet != facet::CONTROL => {
             Reaction::Words(Status::NotPermitted as u32, [0; 4])
         }
         PS => bytes(control::processes(&system.programs), 0),
@@ -94,11 +112,25 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             let (text, position) = control::log(w0);
             bytes(text, position)
         }
+        KILL => kill(system, index, w0),
         POWER_OFF => power::off(w0 as u8, system.acpi.pm1a_control),
         label => {
-            let (label, words) = memory::answer(&mut system.programs[index], label, message.words);
+            let (label, words) = memory::answer(system, index, label, message.words);
             Reaction::Words(label, words)
         }
+    }
+}
+
+/// Ends the program with this id, on behalf of the one at `caller`.
+fn kill(system: &mut System, caller: usize, id: u64) -> Reaction {
+    let victim = u32::try_from(id).ok().and_then(|id| system.find(id));
+    let Some(victim) = victim else {
+        return Reaction::Words(Status::NoProgram as u32, [0; 4]);
+    };
+    bury(system, victim, Ended::Killed);
+    match victim == caller {
+        true => Reaction::Gone,
+        false => Reaction::Words(0, [0; 4]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What lies in which slot of root's own table (2^[`abi::root::TABLE_BITS`] slots).
 
 use abi::root::{FIRST_UNTYPED, TABLE_BITS};
-use libsys::object::{CapTable, Frame, IoPorts, Space, System, Thread, Untyped};
+use libsys::object::{CapTable, Frame, IoPorts, Irq, Space, System, Thread, Untyped};
 use libsys::syscall::Slot;
 
 /// Root's own table.
@@ -94,10 +94,14 @@ impl ProgramSlots {
     pub const fn untyped(self) -> Untyped {
         Untyped(Slot(self.0 + 7))
     }
+    /// The interrupt, raised by root, that tells it that a client is no more.
+    pub const fn gone(self) -> Irq {
+        Irq(Slot(self.0 + 8))
+    }
     /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
     pub const fn stack(self, i: u64) -> Frame {
-        Frame(Slot(self.0 + 8 + i as u32))
+        Frame(Slot(self.0 + 9 + i as u32))
     }
 }
 
-const _: () = assert!(8 + libsys::proto::program::STACK_PAGES <= PER_PROGRAM as u64);
+const _: () = assert!(9 + libsys::proto::program::STACK_PAGES <= PER_PROGRAM as u64);

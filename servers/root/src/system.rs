@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
 use core::cmp::Reverse;
-use libsys::proto::program::{self, FIRST, Own, ProgramInfo};
+use libsys::proto::program::{self, FIRST, LAST_FACET, Own, ProgramInfo};
 use libsys::syscall::Slot;
 
 /// Lower half of a badge on root's endpoint: what its holder may ask for.
@@ -41,7 +41,8 @@ pub struct System {
     /// Interrupt wiring and power.
     pub acpi: Acpi,
     archive: &'static [u8],
-    tsc_hz: u64,
+    /// TSC ticks per second.
+    pub tsc_hz: u64,
     last_id: u32,
 }
 
@@ -120,8 +121,35 @@ impl System {
         }
     }
 
+    /// When the next program is to be started anew.
+    pub fn next_restart(&self) -> Option<u64> {
+        let dues = self.programs.iter().filter_map(|p| p.restarts.due());
+        dues.min()
+    }
+
+    /// Starts the programs anew whose time has come.
+    pub fn restart_due(&mut self, now: u64) {
+        for index in 0..self.programs.len() {
+            if self.programs[index].restarts.take_due(now) {
+                self.restart(index);
+            }
+        }
+    }
+
+    /// Tells the servers that the program at `index` could call that it is no more.
+    pub fn tell_servers(&self, index: usize) {
+        let dead = &self.programs[index].manifest;
+        for server in self.programs.iter().filter(|p| p.state == State::Running) {
+            if dead.calls(server.name())
+                && let Err(error) = server.slots.gone().raise()
+            {
+                log!("program {} is not told who died: {error:?}", server.name());
+            }
+        }
+    }
+
     /// Builds a program that was torn down, and gives its clients the new endpoint.
-    pub fn restart(&mut self, index: usize) {
+    fn restart(&mut self, index: usize) {
         let built = self.make_objects(index).and_then(|()| self.finish(index));
         if self.settle(index, built) {
             self.refill_clients(index);
@@ -151,7 +179,11 @@ impl System {
             .ok_or(Problem::NoFile)?;
         let elf = elf::parse(file).map_err(Problem::BadElf)?;
         let endpoints = self.give_endpoints(index)?;
+        let clients = self.clients(index);
         let program = &mut self.programs[index];
+        if clients > 0 {
+            program.make_gone().step("make its `gone` interrupt")?;
+        }
         let mut next = endpoints
             .last()
             .map_or(FIRST, |(_, slot)| slot + 1)
@@ -168,6 +200,8 @@ impl System {
             tsc_hz: self.tsc_hz,
             endpoints,
             replies,
+            clients,
+            sessions: program.manifest.sessions,
             own,
             devices,
             free_slots: (next, 1 << layout::TABLE_BITS),
@@ -205,19 +239,39 @@ impl System {
         let (source, facet) = match name {
             layout::MEMORY => (ENDPOINT, facet::MEMORY),
             layout::CONTROL => (ENDPOINT, facet::CONTROL),
-            _ => {
-                let server = self.programs.iter().find(|p| p.name() == name);
-                let server = server.ok_or(Problem::BadManifest(
-                    "it needs a program that does not exist",
-                ))?;
-                (server.slots.endpoint(), 0)
-            }
+            _ => self.server(name)?,
         };
         match program.give(slot, source, endpoint::CALL, program.badge(facet)) {
             // The server could not be built: its clients find an empty slot.
             Err(abi::Error::NoCapability) => Ok(()),
             given => given.step("give it an endpoint it needs"),
         }
+    }
+
+    /// The endpoint that an entry of `needs` names, and the number of its facet.
+    fn server(&self, need: &str) -> Result<(Slot, u32), Problem> {
+        let (name, facet) = manifest::Program::need(need);
+        let server = self.programs.iter().find(|p| p.name() == name);
+        let server = server.ok_or(Problem::BadManifest(
+            "it needs a program that does not exist",
+        ))?;
+        let number = match facet {
+            None => Some(0),
+            Some(facet) => {
+                let mut facets = server.manifest.facets.iter();
+                facets.position(|f| f == facet).map(|i| i as u32 + 1)
+            }
+        };
+        let number = number.filter(|number| *number <= LAST_FACET);
+        let number = number.ok_or(Problem::BadManifest("it needs a facet that does not exist"))?;
+        Ok((server.slots.endpoint(), number))
+    }
+
+    /// How many programs may call the one at `index`.
+    fn clients(&self, index: usize) -> u32 {
+        let server = self.programs[index].name();
+        let clients = self.programs.iter().filter(|p| p.manifest.calls(server));
+        clients.count() as u32
     }
 
     fn refill_clients(&self, index: usize) {
@@ -229,7 +283,7 @@ impl System {
         {
             for (name, slot) in layout::endpoints(&client.manifest.needs)
                 .iter()
-                .filter(|(name, _)| name == server)
+                .filter(|(need, _)| manifest::Program::need(need).0 == server)
             {
                 if let Err(problem) = self.give_endpoint(client, name, *slot) {
                     log!("program {} lost {name}: {problem}", client.name());

@@ -1,0 +1,6 @@
+//! The part of `keyboard` that knows no hardware and no messages.
+#![cfg_attr(target_os = "none", no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod keys;
