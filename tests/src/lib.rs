@@ -3,6 +3,7 @@
 
 pub mod fat;
 pub mod medium;
+pub mod screen;
 pub mod session;
 pub mod tool;
 pub mod workload;
@@ -88,6 +89,29 @@ pub fn follow(options: &Options, system: &System, more: &[OsString]) -> Outcome 
 /// It breaks its own rules.
 pub fn default_system() -> System {
     System::load("default").expect("the default system passes its checks")
+}
+
+/// A program that does as `arguments` say (see `apps/prober`) and may call `servers`.
+///
+/// # Panics
+/// Never: the entry is a good one.
+pub fn probing(name: &str, priority: u8, arguments: &str, servers: &[&str]) -> Program {
+    let mut program = misbehaving(name, priority, &[]);
+    program.binary = "prober".into();
+    program.memory = 1 << 20;
+    program.args = arguments.split_whitespace().map(str::to_string).collect();
+    program.needs = ["root.memory"]
+        .iter()
+        .chain(servers)
+        .map(|need| need.to_string())
+        .collect();
+    program
+}
+
+/// What root's log says when every program of `system` runs.
+pub fn all_started(system: &System) -> String {
+    let count = system.manifest.programs.len();
+    format!("{count} of {count} programs started")
 }
 
 /// A program that misbehaves as `arguments` say (see `apps/misbehave`).

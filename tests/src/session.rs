@@ -1,9 +1,11 @@
 //! A running machine that a test talks to.
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
 use postern::machine::{Event, Machine};
+use postern::monitor::Monitor;
 use postern::qemu::Options;
 use postern::run::{self, Files};
 use postern::status::Status;
@@ -22,6 +24,8 @@ pub struct Session {
     symbols: Option<Symbols>,
     _files: Option<Files>,
     log: String,
+    /// The beginning of a character.
+    rest: Vec<u8>,
     /// Where the next expectation starts.
     seen: usize,
     _seat: Seat,
@@ -33,13 +37,23 @@ impl Session {
     /// # Panics
     /// The machine could not be started.
     pub fn boot(options: &Options, system: &System) -> Session {
+        Session::boot_with(options, system, &[])
+    }
+
+    /// [`Session::boot`], with arguments for QEMU beyond those of the options.
+    ///
+    /// # Panics
+    /// The machine could not be started.
+    pub fn boot_with(options: &Options, system: &System, more: &[&str]) -> Session {
         let seat = seat();
-        let booted = run::boot(options, system).expect("the machine starts");
+        let more: Vec<OsString> = more.iter().map(OsString::from).collect();
+        let booted = run::boot_with(options, system, &more).expect("the machine starts");
         Session {
             machine: booted.machine,
             symbols: Some(booted.symbols),
             _files: Some(booted.files),
             log: String::new(),
+            rest: Vec::new(),
             seen: 0,
             _seat: seat,
         }
@@ -56,6 +70,7 @@ impl Session {
             symbols: None,
             _files: None,
             log: String::new(),
+            rest: Vec::new(),
             seen: 0,
             _seat: seat,
         }
@@ -100,6 +115,19 @@ impl Session {
         printed.trim_end_matches(PROMPT).to_string()
     }
 
+    /// QEMU's monitor.
+    ///
+    /// # Panics
+    /// It is not QEMU.
+    pub fn monitor(&self) -> &Monitor {
+        self.machine.monitor().expect("QEMU has one")
+    }
+
+    /// Everything the machine has printed so far, as far as it was waited for.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
     /// Waits for the end: how it ended, and everything it printed, with symbols.
     ///
     /// # Panics
@@ -123,8 +151,12 @@ impl Session {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        // The guests of these tests print ASCII.
-        let text = String::from_utf8_lossy(bytes).replace('\r', "");
-        self.log.push_str(&text);
+        self.rest.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.rest.len(),
+        };
+        let text: Vec<u8> = self.rest.drain(..whole).collect();
+        self.log += &String::from_utf8_lossy(&text).replace('\r', "");
     }
 }

@@ -1,0 +1,140 @@
+//! Works on every device while its server dies again and again: what was answered must be true, and everything goes on.
+
+use crate::killer::{VICTIMS, programs};
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+use libsys::handle::{Handle, IoError};
+use libsys::{println, syscall, time};
+
+/// Rounds after the last kill.
+const AFTER: u32 = 20;
+/// How often it looks whether the killer has ended, in rounds.
+const LOOK: u32 = 10;
+/// First byte of the disk's part that it writes, and its pieces.
+const PLACE: u64 = 0x40000;
+const PIECE: usize = 512;
+const PIECES: u64 = 8;
+
+/// How often a server died under a request that it had not taken, and that it had.
+#[derive(Default)]
+struct Deaths {
+    before: u32,
+    during: u32,
+}
+
+impl Deaths {
+    /// Does something until no server dies of it.
+    fn until_done<T>(&mut self, mut work: impl FnMut() -> Result<T, IoError>) -> Result<T, String> {
+        loop {
+            match work() {
+                Err(IoError::ServerDied { delivered: false }) => self.before += 1,
+                Err(IoError::ServerDied { delivered: true }) => self.during += 1,
+                other => return other.map_err(|error| format!("{error}")),
+            }
+            syscall::yield_now();
+        }
+    }
+}
+
+/// Goes on until the killer has ended, and then for a while.
+///
+/// # Errors
+/// What was wrong.
+pub fn run() -> Result<(), String> {
+    let mut deaths = Deaths::default();
+    let (mut rounds, mut end) = (0, None);
+    while end.is_none_or(|end| rounds < end) {
+        round(rounds, &mut deaths)?;
+        rounds += 1;
+        if end.is_none() && rounds % LOOK == 0 && killer_has_ended()? {
+            end = Some(rounds + AFTER);
+        }
+    }
+    let programs = programs()?;
+    let restarts = programs.iter().map(|program| program.restarts);
+    println!(
+        "load: {} restarts, died {} times before and {} times during a request, nothing wrong",
+        restarts.sum::<u32>(),
+        deaths.before,
+        deaths.during
+    );
+    Ok(())
+}
+
+fn killer_has_ended() -> Result<bool, String> {
+    let programs = programs()?;
+    for program in &programs {
+        let is_victim = VICTIMS.contains(&program.name.as_str());
+        if is_victim && program.ended.is_some() {
+            return Err(format!("{} stays down", program.name));
+        }
+    }
+    let killer = programs.iter().find(|program| program.name == "killer");
+    Ok(killer.is_none_or(|killer| killer.ended.is_some()))
+}
+
+fn round(number: u32, deaths: &mut Deaths) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("round {number}: {what}"));
+    // What was answered before is there, whoever died meanwhile.
+    let place = PLACE + u64::from(number) % PIECES * PIECE as u64;
+    let mut piece = [0; PIECE];
+    let read = |piece: &mut [u8]| read_whole("disk:0", place, piece);
+    if u64::from(number) >= PIECES {
+        deaths.until_done(|| read(&mut piece))?;
+        if piece != content(number - PIECES as u32) {
+            return wrong("the disk has lost an answered write");
+        }
+    }
+    let new = content(number);
+    deaths.until_done(|| Handle::open("disk:0")?.write_at(place, &new).map(drop))?;
+    deaths.until_done(|| read(&mut piece))?;
+    if piece != new {
+        return wrong("the disk reads other bytes than were written");
+    }
+    let mut zeros = [1; 100];
+    deaths.until_done(|| read_whole("zero:", 0, &mut zeros))?;
+    if zeros != [0; 100] {
+        return wrong("zero: has other bytes");
+    }
+    let null = || {
+        let handle = Handle::open("null:")?;
+        Ok((handle.write(&new)?, handle.read(&mut [0; 9])?))
+    };
+    if deaths.until_done(null)? != (PIECE, 0) {
+        return wrong("null: gives or refuses bytes");
+    }
+    let mut text = [0; 4];
+    deaths.until_done(|| read_whole("blah:", 0, &mut text))?;
+    if text != *b"blah" {
+        return wrong("blah: says something else");
+    }
+    deaths.until_done(|| time::sleep(Duration::from_micros(200)))?;
+    let date = deaths.until_done(time::unix_time)?;
+    if date == 0 {
+        return wrong("it is 1970");
+    }
+    Ok(())
+}
+
+/// Fills `bytes` from `offset` on.
+fn read_whole(name: &str, offset: u64, bytes: &mut [u8]) -> Result<(), IoError> {
+    let handle = Handle::open(name)?;
+    let mut done = 0;
+    while done < bytes.len() {
+        match handle.read_at(offset + done as u64, &mut bytes[done..])? {
+            0 => return Err(IoError::BeyondEnd),
+            count => done += count,
+        }
+    }
+    Ok(())
+}
+
+/// What round `number` writes.
+fn content(number: u32) -> [u8; PIECE] {
+    let mut bytes = [0; PIECE];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = (number as usize * 7 + i * 3) as u8 ^ (i >> 8) as u8;
+    }
+    bytes
+}

@@ -1,0 +1,50 @@
+//! The programs that the tests of the servers run inside the system. The first argument says which:
+//! - `rows`: every operation on every small device, right and wrong; prints what comes of each.
+//! - `load`: works on all devices until the program `killer` has ended, and checks every byte.
+//! - `killer --count N --seed N`: kills servers at random moments.
+//! - `hostile --count N --seed N`: sends random messages to every server it may call.
+//! - `blocked NAME`: reads a line of something that lets it wait.
+//! - `greedy`: takes as many sessions and Reply objects as it is given.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod blocked;
+mod greedy;
+mod hostile;
+mod killer;
+mod load;
+mod rows;
+
+use alloc::format;
+use alloc::string::String;
+use libsys::rt;
+
+libsys::entry!(start);
+
+fn start() -> Result<(), String> {
+    match rt::info().args.first().map(String::as_str) {
+        Some("rows") => rows::run(),
+        Some("load") => load::run()?,
+        Some("killer") => killer::run(number("--count")?, number("--seed")?)?,
+        Some("hostile") => hostile::run(number("--count")?, number("--seed")?),
+        Some("blocked") => blocked::run(word()?),
+        Some("greedy") => greedy::run()?,
+        other => return Err(format!("{other:?}: not understood here")),
+    }
+    Ok(())
+}
+
+/// The second argument.
+fn word() -> Result<&'static str, String> {
+    let word = rt::info().args.get(1);
+    word.map(String::as_str)
+        .ok_or_else(|| "it needs a name".into())
+}
+
+/// The number behind an argument.
+fn number(name: &str) -> Result<u64, String> {
+    let mut words = rt::info().args.iter().skip_while(|word| *word != name);
+    let number = words.nth(1).and_then(|word| word.parse().ok());
+    number.ok_or_else(|| format!("{name} needs a number"))
+}

@@ -1,0 +1,173 @@
+//! Root as supervisor: servers die, and the system goes on.
+
+use postern::qemu::Options;
+use postern::status::Status;
+use tests::session::{PROMPT, Session};
+use tests::{default_system, execute_system, misbehaving, probing, screen};
+
+/// Whom `apps/prober`'s killer kills.
+const VICTIMS: [&str; 8] = [
+    "console", "names", "timer", "disk", "null", "zero", "example", "keyboard",
+];
+
+/// On the emulator's instruction clock, so that a run that fails can be repeated.
+fn counted() -> Options {
+    Options {
+        icount: true,
+        ..Options::default()
+    }
+}
+
+/// The row of a program in what `ps` or `mem` printed, as words.
+fn row<'a>(table: &'a str, name: &str) -> Vec<&'a str> {
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut rows = rows.filter(|row| row.contains(&name));
+    rows.next().unwrap_or_else(|| panic!("{name} in {table}"))
+}
+
+/// Kibibytes that a program uses, or that are free.
+fn used(table: &str, name: &str) -> u64 {
+    let words = row(table, name);
+    let number = if name == "free" { words[0] } else { words[1] };
+    number.parse().expect("it is a number")
+}
+
+/// 50 kills here; 500 with the environment variable `POSTERN_LONG` set.
+#[test]
+fn servers_die_under_load_and_nothing_is_lost() {
+    let count = if std::env::var_os("POSTERN_LONG").is_some() {
+        500
+    } else {
+        50
+    };
+    let mut system = default_system();
+    let servers = [
+        "console",
+        "names",
+        "timer",
+        "disk",
+        "null",
+        "zero",
+        "example",
+        "root.control",
+    ];
+    let load = probing("load", 40, "load", &servers);
+    let killer = probing(
+        "killer",
+        240,
+        &format!("killer --count {count} --seed 7"),
+        &["root.control"],
+    );
+    system.manifest.programs.extend([load, killer]);
+    let mut session = Session::boot(&counted(), &system);
+    let text = session.expect("nothing wrong\n");
+    let start = text.find("load: ").expect("it is the load that says so");
+    let numbers: Vec<u32> = text[start..]
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [restarts, before, during] = numbers[..] else {
+        panic!("{text}")
+    };
+    assert_eq!(restarts, count);
+    // The load met some of the deaths.
+    assert!(before + during > 0, "{text}");
+    // The shell lives: its console may just have been killed, so it says the prompt once more.
+    session.send("\r");
+    session.expect(PROMPT);
+    assert_eq!(session.command("echo alive"), "alive\n");
+    let programs = session.command("ps");
+    for victim in VICTIMS {
+        assert_eq!(row(&programs, victim)[3], "receiving", "{programs}");
+    }
+    let after = session.command("mem");
+    assert_eq!(session.command("read blah:").lines().count(), 2);
+    session.send("poweroff\r");
+    let (status, log) = session.finish();
+    assert_eq!(status, Status::Success);
+    assert!(!log.contains("faulted") && !log.contains("panicked"));
+
+    // A system that nobody kills anything in has as much in use.
+    let mut system = default_system();
+    let load = probing("load", 40, "load", &servers);
+    let killer = probing(
+        "killer",
+        240,
+        "killer --count 0 --seed 7",
+        &["root.control"],
+    );
+    system.manifest.programs.extend([load, killer]);
+    let mut session = Session::boot(&counted(), &system);
+    let text = session.expect("nothing wrong\n");
+    assert!(
+        text.contains("load: 0 restarts, died 0 times before and 0 times"),
+        "{text}"
+    );
+    session.send("\r");
+    session.expect(PROMPT);
+    let peaceful = session.command("mem");
+    assert_eq!(
+        used(&after, "free"),
+        used(&peaceful, "free"),
+        "{after}{peaceful}"
+    );
+    for victim in VICTIMS {
+        assert!(
+            used(&after, victim) <= used(&peaceful, victim),
+            "{after}{peaceful}"
+        );
+    }
+    session.send("poweroff\r");
+    assert_eq!(session.finish().0, Status::Success);
+}
+
+#[test]
+fn a_crash_loop_is_backed_off() {
+    let mut system = default_system();
+    let mut crasher = misbehaving("crasher", 60, &["--fault"]);
+    crasher.restart = true;
+    system.manifest.programs.push(crasher);
+    // The machine's clock runs ahead while nothing is to be done, so nobody types.
+    let options = Options {
+        exec: ["sleep 9", "ps", "dmesg"].map(String::from).to_vec(),
+        ..counted()
+    };
+    let outcome = execute_system(&options, &system);
+    assert_eq!(outcome.status, Status::Success);
+    // Five times at once, after 100, 200, 400, 800, 1600, 3200 ms: 11 restarts in 6.3 seconds, the next one after 12.7.
+    let crasher = row(&outcome.output, "crasher");
+    assert_eq!((crasher[3], crasher[7]), ("ended", "11"));
+    let said = |what: &str| {
+        let line = format!("root: program crasher {what}\n");
+        outcome.output.matches(&line).count()
+    };
+    assert_eq!(said("is started anew"), 5);
+    for wait in [100, 200, 400, 800, 1600, 3200, 6400] {
+        let what = format!("dies again and again; it is started anew in {wait} ms");
+        assert_eq!(said(&what), 1, "{what}");
+    }
+}
+
+#[test]
+fn what_a_dead_client_had_is_free_again() {
+    let mut system = default_system();
+    let servers = ["console", "names", "null", "example", "timer", "keyboard"];
+    let greedy = probing("greedy", 60, "greedy", &servers);
+    system.manifest.programs.push(greedy);
+    let mut session = Session::boot(&Options::default(), &system);
+    for name in ["null:", "blah:", "timer:", "keyboard:"] {
+        session.expect(&format!(
+            "greedy: {name} 16 times, then: too many sessions\n"
+        ));
+    }
+    session.expect(PROMPT);
+    let programs = session.command("ps");
+    assert!(row(&programs, "greedy").ends_with(&["panic"]), "{programs}");
+    // It had the keyboard, and the others' share was never its own.
+    screen::type_in(session.monitor(), "read null: --size 1\n");
+    session.expect("end of device at 0\n");
+    session.send("poweroff\r");
+    assert_eq!(session.finish().0, Status::Success);
+}
