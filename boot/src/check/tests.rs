@@ -1,0 +1,168 @@
+use super::*;
+
+/// A server and its client, both as they should be.
+fn good() -> Manifest {
+    toml::from_str(
+        r#"
+        name = "test"
+        [[program]]
+        name = "server"
+        rank = 20
+        priority = 100
+        memory = 0x10000
+        needs = ["root.memory"]
+        exports = ["thing:"]
+        devices = [{ ports = { base = 0x3f8, count = 8 } }, { irq = { isa = 4 } },
+                   { pci = { vendor = 0x1af4, device = [0x1001, 0x1042] } }]
+        [[program]]
+        name = "client"
+        rank = 10
+        priority = 50
+        memory = 0x1000
+        needs = ["root.memory", "root.control", "server"]
+        "#,
+    )
+    .expect("the manifest of this test is TOML")
+}
+
+/// Exactly one complaint, with these words in it.
+#[track_caller]
+fn wrong(words: &str, change: impl FnOnce(&mut Manifest)) {
+    let mut manifest = good();
+    change(&mut manifest);
+    let found = complaints(&manifest);
+    assert!(
+        found.len() == 1 && found[0].contains(words),
+        "wanted `{words}`, got {found:?}"
+    );
+}
+
+#[test]
+fn a_good_manifest_passes() {
+    assert_eq!(complaints(&good()), Vec::<String>::new());
+}
+
+#[test]
+fn each_rule_is_kept() {
+    wrong("no program of this system", |m| {
+        m.programs[1].needs.push("nobody".into())
+    });
+    wrong("twice", |m| m.programs[1].needs.push("server".into()));
+    wrong("needs lacks `root.memory`", |m| m.programs[0].needs.clear());
+    wrong("only higher ranks", |m| m.programs[0].rank = 10);
+    wrong("above priority 49", |m| m.programs[0].priority = 49);
+    wrong("priority 0 is not", |m| m.programs[1].priority = 0);
+    wrong("priority 251 is not", |m| m.programs[0].priority = 251);
+    wrong("memory 0x0 ", |m| m.programs[0].memory = 0);
+    wrong("memory 0x1001 ", |m| m.programs[0].memory = 0x1001);
+    for untyped in [0x800, 0x1800, 0x10000] {
+        wrong(&format!("untyped {untyped:#x} is not"), |m| {
+            m.programs[0].untyped = untyped
+        });
+    }
+    wrong("`thing:`, which `server` exports already", |m| {
+        m.programs[1].exports.push("thing:".into())
+    });
+    wrong("`thing:`, which `server` exports already", |m| {
+        m.programs[0].exports.push("thing:".into())
+    });
+    wrong("not a name with `:`", |m| {
+        m.programs[0].exports.push("other".into())
+    });
+    wrong("two programs of this name", |m| {
+        m.programs[1].needs.pop();
+        m.programs[1].name = "server".into();
+    });
+    wrong("taken by the system", |m| {
+        m.programs[1].binary = "kernel".into()
+    });
+    wrong("lower-case", |m| m.programs[1].name = "Client".into());
+    wrong("`server` has no such facet", |m| {
+        m.programs[1].needs[2] = "server.back-door".into()
+    });
+    wrong("`In` cannot be a facet", |m| {
+        m.programs[0].facets = vec!["In".into()]
+    });
+    wrong("`in` cannot be a facet", |m| {
+        m.programs[0].facets = vec!["in".into(), "in".into()]
+    });
+    wrong("replies 1 are fewer than the 2 programs", |m| {
+        m.programs[0].replies = 1;
+        let mut second = m.programs[1].clone();
+        second.name = "second".into();
+        m.programs.push(second);
+    });
+}
+
+#[test]
+fn a_cycle_of_calls_is_refused() {
+    let mut manifest = good();
+    let mut third = manifest.programs[1].clone();
+    third.name = "third".into();
+    third.needs = vec!["root.memory".into(), "client".into()];
+    (third.rank, third.priority) = (5, 40);
+    manifest.programs.push(third);
+    assert_eq!(complaints(&manifest), Vec::<String>::new());
+    // server -> third -> client -> server: whatever the ranks, one call goes down.
+    for ranks in [[20, 10, 5], [5, 10, 20], [10, 10, 10], [30, 10, 20]] {
+        let mut cycle = manifest.clone();
+        cycle.programs[0].needs.push("third".into());
+        for (program, rank) in cycle.programs.iter_mut().zip(ranks) {
+            (program.rank, program.priority) = (rank, 50);
+        }
+        let found = complaints(&cycle);
+        assert!(
+            found.iter().any(|c| c.contains("only higher ranks")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_facet_is_a_way_in() {
+    let mut manifest = good();
+    manifest.programs[0].facets = vec!["in".into()];
+    manifest.programs[1].needs.push("server.in".into());
+    assert_eq!(complaints(&manifest), Vec::<String>::new());
+    assert!(manifest.programs[1].calls("server") && !manifest.programs[0].calls("server"));
+}
+
+#[test]
+fn a_device_has_one_owner() {
+    let give = |device| move |m: &mut Manifest| m.programs[1].devices.push(device);
+    wrong(
+        "port range 0x3ff",
+        give(Device::Ports {
+            base: 0x3ff,
+            count: 2,
+        }),
+    );
+    wrong("line 4 belongs to `server`", give(Device::Irq { isa: 4 }));
+    wrong(
+        "belongs to `server`",
+        give(Device::Pci {
+            vendor: 0x1af4,
+            device: vec![0x1042],
+            index: 0,
+        }),
+    );
+    wrong("can be no interrupt line 16", give(Device::Irq { isa: 16 }));
+    wrong(
+        "can be no port range",
+        give(Device::Ports {
+            base: 0xffff,
+            count: 2,
+        }),
+    );
+    let mut manifest = good();
+    give(Device::Pci {
+        vendor: 0x1af4,
+        device: vec![0x1042],
+        index: 1,
+    })(&mut manifest);
+    give(Device::Ports {
+        base: 0x400,
+        count: 1,
+    })(&mut manifest);
+    assert_eq!(complaints(&manifest), Vec::<String>::new());
+}
