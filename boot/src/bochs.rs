@@ -39,6 +39,7 @@ pub fn check(options: &Options) -> Result<()> {
         ("--disk", !options.disks.is_empty()),
         ("--read-only", options.read_only),
         ("--flash", options.flash.is_some()),
+        ("--forward", !options.forward.is_empty()),
         ("--icount", options.icount),
         ("--gdb", options.gdb),
         ("--display", options.display),

@@ -26,6 +26,7 @@ pub mod iso;
 pub mod lint;
 pub mod machine;
 pub mod monitor;
+pub mod network;
 pub mod paths;
 pub mod progress;
 pub mod qemu;

@@ -18,7 +18,7 @@ use crate::status::Status;
 use crate::symbols::Symbols;
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, paths};
+use crate::{bochs, disk, flash, image, network, paths};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -84,9 +84,7 @@ fn check(options: &Options) -> Result<()> {
     if let Some(file) = &options.flash {
         flash::check(file)?;
     }
-    if !options.forward.is_empty() {
-        bail!("--forward: the network server comes with a later version");
-    }
+    network::check(&options.forward)?;
     if options.icount && options.accel == crate::accelerator::Accelerator::Kvm {
         bail!("--icount counts emulated instructions, so it cannot be used with --accel kvm");
     }
@@ -108,6 +106,7 @@ pub fn boot(options: &Options, system: &System) -> Result<Booted> {
 pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Result<Booted> {
     check(options)?;
     system.check()?;
+    let network = network::arguments(&options.forward, &system.manifest)?;
     match options.emulator {
         Emulator::Qemu => qemu::ensure()?,
         Emulator::Bochs => bochs::ensure()?,
@@ -144,6 +143,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     if let Some(flash) = &flash {
         flash.arguments(&mut command);
     }
+    command.args(network);
     command.args(more);
     if options.gdb {
         let kernel = image.symbols.file(bootinfo::archive::KERNEL);

@@ -170,7 +170,7 @@ mod tests {
             .iter()
             .flat_map(|program| &program.exports);
         assert_eq!(names.args.len(), exports.count());
-        for entry in ["console:=console", "disk:=disk", "zero:=zero"] {
+        for entry in ["console:=console", "disk:=disk", "zero:=zero", "udp:=net"] {
             assert!(names.args.iter().any(|known| known == entry), "{entry}");
         }
     }

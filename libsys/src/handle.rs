@@ -76,7 +76,33 @@ impl Handle {
             return Ok(0);
         }
         let length = buffer.len();
-        self.transfer(io::READ, offset, Lease::write(buffer), length)
+        self.transfer(io::READ, [offset, 0], Lease::write(buffer), length)
+    }
+
+    /// [`Handle::read`] without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is nothing to read yet.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, IoError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let (at, length) = (self.position.get(), buffer.len());
+        self.transfer(io::READ, [at, io::NO_WAIT], Lease::write(buffer), length)
+            .inspect(|&count| self.advance(count))
+    }
+
+    /// [`Handle::write`] without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is no room yet.
+    pub fn try_write(&self, buffer: &[u8]) -> Result<usize, IoError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let (at, length) = (self.position.get(), buffer.len());
+        self.transfer(io::WRITE, [at, io::NO_WAIT], Lease::read(buffer), length)
+            .inspect(|&count| self.advance(count))
     }
 
     /// Writes at the position, which moves on. Returns the number of bytes: 0 only for an empty buffer.
@@ -90,7 +116,7 @@ impl Handle {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.transfer(io::WRITE, offset, Lease::read(buffer), buffer.len())
+        self.transfer(io::WRITE, [offset, 0], Lease::read(buffer), buffer.len())
     }
 
     /// Moves the position and returns it. Behind the end is allowed; reading there is not.
@@ -141,7 +167,7 @@ impl Handle {
     fn transfer(
         &self,
         label: u32,
-        offset: u64,
+        [offset, how]: [u64; 2],
         lease: Lease<'_>,
         length: usize,
     ) -> Result<usize, IoError> {
@@ -150,7 +176,7 @@ impl Handle {
             answered(syscall::call_lending(
                 self.session,
                 label,
-                [offset, 0, 0, 0],
+                [offset, how, 0, 0],
                 lease,
             ))
         };

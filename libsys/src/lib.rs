@@ -10,6 +10,7 @@ pub mod fs;
 pub mod handle;
 pub mod heap;
 pub mod lease;
+pub mod net;
 pub mod object;
 pub mod print;
 pub mod proto;

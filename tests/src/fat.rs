@@ -40,6 +40,15 @@ pub fn put(image: &Path, file: &Path, name: &str) {
     run(command.arg("-i").arg(image).arg(file).arg(name));
 }
 
+/// Makes a directory in a volume.
+///
+/// # Panics
+/// `mmd` refuses.
+pub fn make_directory(image: &Path, name: &str) {
+    let mut command = Command::new(tool("mmd"));
+    run(command.arg("-i").arg(image).arg(format!("::{name}")));
+}
+
 /// A file of a volume.
 ///
 /// # Panics

@@ -6,6 +6,7 @@ pub mod medium;
 pub mod screen;
 pub mod session;
 pub mod tool;
+pub mod web;
 pub mod workload;
 
 use std::ffi::OsString;

@@ -35,6 +35,24 @@ pub struct Write<'a> {
     pub text: &'a str,
 }
 
+/// `ping HOST [--count N]`
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ping<'a> {
+    /// Whom to ask.
+    pub host: &'a str,
+    /// How often.
+    pub count: u64,
+}
+
+/// `fetch URL [--sha256]`
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fetch<'a> {
+    /// What to fetch.
+    pub url: &'a str,
+    /// The digest instead of the bytes.
+    pub sha256: bool,
+}
+
 /// `--nonce N --exec COMMAND [--exec COMMAND]`: the shell's own arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Program<'a> {
@@ -95,6 +113,51 @@ impl<'a> Write<'a> {
             return Err("give one name and one text (in quotes if it has spaces)".into());
         };
         Ok(Self { name, offset, text })
+    }
+}
+
+impl<'a> Ping<'a> {
+    /// Understands the words after `ping`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(words: &'a [String]) -> Result<Self, String> {
+        let (mut count, mut hosts) = (1, Vec::new());
+        each(words, |argument, options| {
+            match argument {
+                Arg::Long("count") => count = number(argument, options)?,
+                Arg::Positional(host) => hosts.push(host),
+                other => return Err(unknown(other)),
+            }
+            Ok(())
+        })?;
+        match hosts[..] {
+            [_] if count == 0 => Err("--count: at least 1".into()),
+            [host] => Ok(Self { host, count }),
+            _ => Err("give one host, such as 10.0.2.2".into()),
+        }
+    }
+}
+
+impl<'a> Fetch<'a> {
+    /// Understands the words after `fetch`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(words: &'a [String]) -> Result<Self, String> {
+        let (mut sha256, mut urls) = (false, Vec::new());
+        each(words, |argument, _| {
+            match argument {
+                Arg::Long("sha256") => sha256 = true,
+                Arg::Positional(url) => urls.push(url),
+                other => return Err(unknown(other)),
+            }
+            Ok(())
+        })?;
+        match urls[..] {
+            [url] => Ok(Self { url, sha256 }),
+            _ => Err("give one URL, such as http://10.0.2.2:8000/file".into()),
+        }
     }
 }
 
@@ -265,6 +328,33 @@ mod tests {
                 text: "--text"
             })
         );
+    }
+
+    #[test]
+    fn ping_and_fetch() {
+        let words = split("--count 3 10.0.2.2");
+        assert_eq!(
+            Ping::parse(&words),
+            Ok(Ping {
+                host: "10.0.2.2",
+                count: 3
+            })
+        );
+        assert_eq!(Ping::parse(&split("a")).map(|ping| ping.count), Ok(1));
+        for bad in ["", "a b", "a --count 0", "a --count", "a --flood"] {
+            assert!(Ping::parse(&split(bad)).is_err(), "{bad}");
+        }
+        let words = split("http://a/ --sha256");
+        assert_eq!(
+            Fetch::parse(&words),
+            Ok(Fetch {
+                url: "http://a/",
+                sha256: true
+            })
+        );
+        for bad in ["", "a b", "a --output=b"] {
+            assert!(Fetch::parse(&split(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The commands: their names, what `help` says, and how a line is run.
 
-use crate::{files, storage, system};
+use crate::{files, network, storage, system};
 use alloc::string::String;
 use libsys::println;
 use shell::arguments;
@@ -72,6 +72,24 @@ const COMMANDS: &[Command] = &[
         usage: "NAME ...",
         help: "makes directories",
         run: files::make_directory,
+    },
+    Command {
+        name: "net",
+        usage: "",
+        help: "shows how the network is configured",
+        run: network::status,
+    },
+    Command {
+        name: "ping",
+        usage: "HOST [--count N]",
+        help: "asks a host for an echo",
+        run: network::ping,
+    },
+    Command {
+        name: "fetch",
+        usage: "URL [--sha256]",
+        help: "shows what an HTTP server has there, or its digest",
+        run: network::fetch,
     },
     Command {
         name: "ps",

@@ -5,5 +5,6 @@ extern crate alloc;
 
 pub mod arguments;
 pub mod hexdump;
+pub mod http;
 pub mod line;
 pub mod number;

@@ -5,6 +5,7 @@ extern crate alloc;
 
 mod commands;
 mod files;
+mod network;
 mod storage;
 mod system;
 

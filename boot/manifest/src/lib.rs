@@ -44,7 +44,8 @@ pub struct Program {
     /// Endpoints it may call: program names, facets of programs (`console.input`), `root.memory`, `root.control`.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// Names it answers for, such as `disk:` (`names` translates them to this program).
+    /// Names it answers for, such as `disk:` (`names` translates them to this program). It gets what stands behind them; if
+    /// there are several, the whole name.
     #[serde(default)]
     pub exports: Vec<String>,
     /// Ways in for chosen programs, which may do there what others may not: facet `input` of `console` is `console.input`

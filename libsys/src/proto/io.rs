@@ -4,9 +4,9 @@
 /// `w0` = what to do besides ([`CREATE`], [`TRUNCATE`]; 0 = nothing); lease 0 (READ): the rest of the name, up to
 /// [`NAME_MAX`] bytes. The reply brings the session, a badged endpoint.
 pub const OPEN: u32 = 0;
-/// `w0` = offset; lease 0 (WRITE). Replies `w0` = bytes read, 0 only at the end.
+/// `w0` = offset, `w1` = 0 or [`NO_WAIT`]; lease 0 (WRITE). Replies `w0` = bytes read, 0 only at the end.
 pub const READ: u32 = 1;
-/// `w0` = offset, or [`APPEND`]; lease 0 (READ). Replies `w0` = bytes written.
+/// `w0` = offset, or [`APPEND`]; `w1` = 0 or [`NO_WAIT`]; lease 0 (READ). Replies `w0` = bytes written.
 pub const WRITE: u32 = 2;
 /// Replies `w0` = size in bytes, `w1` = block size, `w2` = [`Kind`].
 pub const STAT: u32 = 3;
@@ -29,6 +29,8 @@ pub const READABLE: u64 = 1;
 pub const WRITABLE: u64 = 2;
 /// Offset of a [`WRITE`] to wherever the end is then.
 pub const APPEND: u64 = u64::MAX;
+/// Word 1 of [`READ`] and [`WRITE`]: `WouldBlock` instead of waiting, where the server's things make one wait.
+pub const NO_WAIT: u64 = 1;
 
 /// Longest name in bytes.
 pub const NAME_MAX: usize = 256;
@@ -167,6 +169,10 @@ io_errors! {
     NoFileSystem = 18, InvalidData, "no file system there";
     InUse = 19, Other, "it is in use";
     Corrupt = 20, InvalidData, "damaged";
+    NoNetwork = 32, NotConnected, "the network is down";
+    Refused = 33, ConnectionRefused, "the other side refuses";
+    Reset = 34, ConnectionReset, "the other side broke the connection";
+    TimedOut = 35, TimedOut, "the other side does not answer";
 }
 
 impl core::fmt::Display for IoError {

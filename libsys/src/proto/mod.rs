@@ -5,5 +5,6 @@ pub mod file;
 pub mod io;
 pub mod memory;
 pub mod names;
+pub mod net;
 pub mod program;
 pub mod timer;

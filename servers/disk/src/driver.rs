@@ -1,9 +1,9 @@
 //! Requests in flight. Nothing here blocks: a request is submitted, and asked for after an interrupt.
 
-use crate::platform::{HalOf, Platform};
 use crate::range::{BUFFER, SECTOR};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use virtio::platform::{HalOf, Platform};
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{DeviceType, Transport};
 

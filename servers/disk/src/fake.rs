@@ -1,11 +1,11 @@
 //! A virtio block device in the test program's memory: it walks the queue as a real one does.
 
-use crate::config::Function;
-use crate::platform::Platform;
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use virtio::config::Function;
+use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{PhysAddr, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};

@@ -5,9 +5,9 @@
 //! sector first reads what it must not change; writes that overlap therefore wait for each other.
 
 use crate::driver::{DeviceError, Disk, Operation, SLOTS};
-use crate::platform::Platform;
 use crate::range::Chunk;
 use alloc::collections::VecDeque;
+use virtio::platform::Platform;
 use virtio_drivers::transport::Transport;
 
 /// Why a job failed.

@@ -1,83 +1,16 @@
 //! The message loop around the driver: `disk:0`. Shared with `disk-faulty`.
 
-use core::ptr::NonNull;
-use disk::config::Function;
 use disk::driver::{Disk, InitError};
 use disk::jobs::{Caller, JobError, Jobs, Kind};
-use disk::platform::Platform;
 use disk::range::{SECTOR, clip};
-use disk::transport::MsiX;
-use libsys::object::Irq;
 use libsys::proto::io::{IoError, Kind as NameKind, Stat};
-use libsys::proto::memory;
-use libsys::proto::program::{Device, PciDevice};
-use libsys::rt;
+use libsys::proto::program::PciDevice;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
-use libsys::syscall::{self, Slot};
-use spin::Mutex;
+use virtio::program::{Program, connect, device};
+use virtio::transport::MsiX;
 
 /// Called after each read was handed to the device, with the number of reads so far.
 pub type OnRead = fn(u64);
-
-/// A program of Postern as the driver's platform.
-struct Program;
-
-/// DMA memory that root gave: address, physical address, bytes.
-static DMA: Mutex<heapless::Vec<(u64, u64, u64), 16>> = Mutex::new(heapless::Vec::new());
-
-/// The program's PCI function, if the machine has it.
-fn device() -> Option<&'static PciDevice> {
-    rt::info().devices.iter().find_map(|device| match device {
-        Device::Pci(function) => function.as_ref(),
-        _ => None,
-    })
-}
-
-// SAFETY: root's `MAP_DMA` gives zeroed, contiguous, page-aligned memory to this program alone; its BARs are mapped where
-// the program information says.
-unsafe impl Platform for Program {
-    fn dma(pages: usize) -> Option<(u64, NonNull<u8>)> {
-        let bytes = pages as u64 * abi::PAGE;
-        let reply = syscall::call(rt::MEMORY, memory::MAP_DMA, [bytes, 0, 0, 0])
-            .check()
-            .ok()?;
-        if reply.tag.label() != memory::OK {
-            return None;
-        }
-        let [address, physical, ..] = reply.words;
-        DMA.lock().push((address, physical, bytes)).ok()?;
-        Some((
-            physical,
-            NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))?,
-        ))
-    }
-
-    fn physical(address: NonNull<u8>) -> u64 {
-        let address = address.as_ptr().expose_provenance() as u64;
-        let dma = DMA.lock();
-        let region = dma
-            .iter()
-            .find(|(start, _, bytes)| (*start..*start + *bytes).contains(&address));
-        let (start, physical, _) =
-            region.expect("the driver shares only DMA memory with the device");
-        physical + (address - start)
-    }
-
-    fn registers(physical: u64, size: usize) -> NonNull<u8> {
-        let address = Self::function().mapped(physical, size as u64);
-        let address = address.expect("the device names registers outside its memory");
-        NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))
-            .expect("root maps nothing at 0")
-    }
-
-    fn function() -> Function {
-        let device = device().expect("the driver is started only for a device");
-        Function {
-            config: &device.config,
-            bars: &device.bars,
-        }
-    }
-}
 
 /// A caller parked in a Reply object.
 struct Waiting(Parked);
@@ -211,12 +144,7 @@ pub fn run(on_read: OnRead) {
 
 /// Starts the driver, its interrupt bound to the program's endpoint.
 fn start(device: &PciDevice) -> Result<Ready, &'static str> {
-    let irq = device.irq.ok_or("the device has no MSI-X")?;
-    Irq(Slot(irq))
-        .bind(rt::ENDPOINT, 0)
-        .map_err(|_| "its interrupt cannot be bound")?;
-    let transport = MsiX::new::<Program>().map_err(|_| "not a modern virtio device")?;
-    let disk = Disk::new(transport).map_err(|error| match error {
+    let disk = Disk::new(connect(device)?).map_err(|error| match error {
         InitError::Unsupported => "not a modern virtio block device",
         InitError::OutOfMemory => "too little memory for DMA",
     })?;

@@ -1,13 +1,18 @@
 //! The translation itself.
 
-/// The program of the longest prefix of `name` in `table` (`PREFIX=PROGRAM` each), and where the rest of the name begins.
+/// The program of the longest prefix of `name` in `table` (`PREFIX=PROGRAM` each), and where that program's part of the
+/// name begins: behind the prefix, or, if it answers for several prefixes, at the beginning.
 pub fn translate<'a, S: AsRef<str>>(table: &'a [S], name: &str) -> Option<(&'a str, usize)> {
-    table
-        .iter()
-        .filter_map(|entry| entry.as_ref().split_once('='))
+    let entries = || {
+        table
+            .iter()
+            .filter_map(|entry| entry.as_ref().split_once('='))
+    };
+    let (prefix, program) = entries()
         .filter(|(prefix, _)| name.starts_with(prefix))
-        .max_by_key(|(prefix, _)| prefix.len())
-        .map(|(prefix, program)| (program, prefix.len()))
+        .max_by_key(|(prefix, _)| prefix.len())?;
+    let several = entries().filter(|(_, other)| *other == program).count() > 1;
+    Some((program, if several { 0 } else { prefix.len() }))
 }
 
 #[cfg(test)]
@@ -20,6 +25,8 @@ mod tests {
         assert_eq!(translate(&table, "disk:0"), Some(("disk", 5)));
         assert_eq!(translate(&table, "disk:9p1"), Some(("other", 6)));
         assert_eq!(translate(&table, "null:"), Some(("null", 5)));
+        let several = ["tcp:=net", "udp:=net"];
+        assert_eq!(translate(&several, "udp:a:1"), Some(("net", 0)));
         assert_eq!(translate(&table, "disk"), None);
         assert_eq!(translate(&table, ""), None);
         assert_eq!(translate::<&str>(&[], "disk:0"), None);

@@ -1,0 +1,84 @@
+//! A program of Postern as a driver's platform: root has mapped its device, and gives it memory for DMA.
+
+use crate::config::Function;
+use crate::platform::Platform;
+use crate::transport::MsiX;
+use core::ptr::NonNull;
+use libsys::object::Irq;
+use libsys::proto::memory;
+use libsys::proto::program::{Device, PciDevice};
+use libsys::rt;
+use libsys::syscall::{self, Slot};
+use spin::Mutex;
+
+/// The program this is linked into.
+pub struct Program;
+
+/// DMA memory that root gave: address, physical address, bytes.
+static DMA: Mutex<heapless::Vec<(u64, u64, u64), 16>> = Mutex::new(heapless::Vec::new());
+
+/// The program's PCI function, if the machine has it.
+pub fn device() -> Option<&'static PciDevice> {
+    rt::info().devices.iter().find_map(|device| match device {
+        Device::Pci(function) => function.as_ref(),
+        _ => None,
+    })
+}
+
+/// The way to `device`, its interrupt bound to the program's endpoint with badge 0.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn connect(device: &PciDevice) -> Result<MsiX, &'static str> {
+    let irq = device.irq.ok_or("the device has no MSI-X")?;
+    Irq(Slot(irq))
+        .bind(rt::ENDPOINT, 0)
+        .map_err(|_| "its interrupt cannot be bound")?;
+    MsiX::new::<Program>().map_err(|_| "not a modern virtio device")
+}
+
+// SAFETY: root's `MAP_DMA` gives zeroed, contiguous, page-aligned memory to this program alone; its BARs are mapped where
+// the program information says.
+unsafe impl Platform for Program {
+    fn dma(pages: usize) -> Option<(u64, NonNull<u8>)> {
+        let bytes = pages as u64 * abi::PAGE;
+        let reply = syscall::call(rt::MEMORY, memory::MAP_DMA, [bytes, 0, 0, 0])
+            .check()
+            .ok()?;
+        if reply.tag.label() != memory::OK {
+            return None;
+        }
+        let [address, physical, ..] = reply.words;
+        DMA.lock().push((address, physical, bytes)).ok()?;
+        Some((
+            physical,
+            NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))?,
+        ))
+    }
+
+    fn physical(address: NonNull<u8>) -> u64 {
+        let address = address.as_ptr().expose_provenance() as u64;
+        let dma = DMA.lock();
+        let region = dma
+            .iter()
+            .find(|(start, _, bytes)| (*start..*start + *bytes).contains(&address));
+        let (start, physical, _) =
+            region.expect("the driver shares only DMA memory with the device");
+        physical + (address - start)
+    }
+
+    fn registers(physical: u64, size: usize) -> NonNull<u8> {
+        let address = Self::function().mapped(physical, size as u64);
+        let address = address.expect("the device names registers outside its memory");
+        NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))
+            .expect("root maps nothing at 0")
+    }
+
+    fn function() -> Function {
+        let device = device().expect("the driver is started only for a device");
+        Function {
+            config: &device.config,
+            bars: &device.bars,
+        }
+    }
+}
