@@ -79,11 +79,12 @@ bitflags::bitflags! {
 
 /// What a thread sends: an ordinary call, or the report of its own fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Sent {
     /// It called.
-    Call,
+    Call = 0,
     /// It trapped.
-    Fault,
+    Fault = 1,
 }
 
 /// Lower half of a Thread object: the saved registers lie right below the [`Thread`], so that one word (TSS.RSP0)
@@ -131,6 +132,8 @@ pub struct Thread {
     wait: Cell<u64>,
     /// The caller it owes a reply, if the fast path may answer; else [`nobody`].
     fast_caller: Cell<ThreadRef>,
+    /// The thread whose fault it owes an answer, if the fast path may give it; else [`nobody`].
+    fast_fault: Cell<ThreadRef>,
     /// Memory it lends while AwaitingReply.
     pub leases: [Cell<Lease>; 4],
     /// Priority it runs at now: the base, or that of the caller it serves.
@@ -155,8 +158,6 @@ pub struct Thread {
     pub paid: Cell<u64>,
     /// What it owes, if not to `fast_caller`.
     owed: Cell<Owed>,
-    /// Badge of the capability it called through, while Sending.
-    pub badge: Cell<u64>,
     /// Slots it passes from and receives into: R9 of its call or receive; else 0.
     pub transfer: Cell<u64>,
     /// Node of the timer queue.
@@ -167,6 +168,8 @@ pub struct Thread {
     space_slot: Slot,
     fault_slot: Slot,
 
+    /// Badge of the capability it called through, while Sending.
+    pub badge: Cell<u64>,
     /// When to give up, absolute TSC; valid while in the timer queue.
     pub deadline: Cell<u64>,
     /// CR2 of its last page fault.
@@ -230,6 +233,7 @@ impl Thread {
             fast_slots: Cell::new(0),
             wait: Cell::new(INACTIVE),
             fast_caller: Cell::new(nobody()),
+            fast_fault: Cell::new(nobody()),
             leases: [const { Cell::new(Lease::NONE) }; 4],
             priority: Cell::new(priority),
             in_turn: Cell::new(true),
@@ -334,18 +338,20 @@ impl Thread {
     #[inline]
     pub fn set_owed(&self, owed: Owed) {
         self.in_turn.set(true);
-        match owed {
-            Owed::Caller(caller)
-                if caller.is_plain_caller() && self.priority.get() == self.base.get() =>
-            {
-                self.fast_caller.set(caller);
-                self.owed.set(Owed::Nothing);
-            }
-            other => {
-                self.fast_caller.set(nobody());
-                self.owed.set(other);
+        let (mut call, mut fault) = (nobody(), nobody());
+        if let Owed::Caller(caller) = owed
+            && caller.is_plain_receiver()
+            && self.priority.get() == self.base.get()
+        {
+            match (caller.sent.get(), caller.lease_count.get()) {
+                (Sent::Call, 1) => call = caller,
+                (Sent::Fault, _) => fault = caller,
+                _ => {}
             }
         }
+        self.fast_caller.set(call);
+        self.fast_fault.set(fault);
+        self.owed.set(owed);
     }
 
     /// What it owes belongs to the running turn.
@@ -359,17 +365,14 @@ impl Thread {
     pub fn leave_turn(&self) {
         if let Owed::Caller(caller) = self.debt() {
             self.fast_caller.set(nobody());
+            self.fast_fault.set(nobody());
             self.owed.set(Owed::Caller(caller));
             self.in_turn.set(false);
         }
     }
 
-    /// Whether the fast path may answer its call: an ordinary one, without a deadline or a slot to receive into.
-    fn is_plain_caller(&self) -> bool {
-        self.sent.get() == Sent::Call && self.lease_count.get() == 1 && self.is_plain_receiver()
-    }
-
-    /// Whether the fast path may hand it a call: it waits without a deadline and without a slot to receive into.
+    /// Whether nothing is unusual about what it waits for: no deadline, no slot to receive into. Only then may the fast path
+    /// hand it a call, or a reply.
     pub fn is_plain_receiver(&self) -> bool {
         self.fast_slots.get() != 0 && self.transfer.get() == 0 && !self.timer.is_linked()
     }
@@ -446,6 +449,11 @@ pub mod offset {
     pub const WAIT: usize = offset_of!(Thread, wait);
     /// The caller that the fast path may answer.
     pub const FAST_CALLER: usize = offset_of!(Thread, fast_caller);
+    /// The thread whose fault the fast path may answer.
+    pub const FAST_FAULT: usize = offset_of!(Thread, fast_fault);
+    /// How many leases count, and right behind it the kind of its message.
+    pub const REQUEST: usize = offset_of!(Thread, lease_count);
+    const _: () = assert!(REQUEST + 1 == offset_of!(Thread, sent));
     /// What it owes, if not to that one: two words, of which the second means nothing if it owes nothing.
     pub const OWED: usize = offset_of!(Thread, owed);
     /// See [`Thread::priority`].

@@ -1,6 +1,6 @@
 //! Exactly when the fast path is taken: in a world where it is, each condition is broken by itself, and it declines.
 
-use abi::{Op, Tag, object::*, tag::Flags, tag::Transfer};
+use abi::{Op, Tag, fault, object::*, tag::Flags, tag::Transfer};
 
 use crate::{
     fast,
@@ -292,4 +292,70 @@ fn reply_recv_is_fast_only_if_nobody_waits_for_the_server_or_the_processor() {
             "ready at {priority}, client at 10"
         );
     }
+}
+
+#[test]
+fn an_answer_to_a_fault_is_fast_if_it_resumes_with_all_registers() {
+    const FAULTS: u64 = 7;
+    let faulted = || {
+        let mut scene = Scene::new();
+        let receive = Call {
+            rdi: FAULTS,
+            ..receive()
+        };
+        scene.acts(3, receive);
+        scene.start(0);
+        scene.0.step(&Event::Trap {
+            vector: 6,
+            error: 0,
+            address: 0,
+            registers: Default::default(),
+        });
+        scene.runs(3);
+        scene
+    };
+    let answer = |label, extra, rip| Call {
+        rax: Tag::new(Op::ReplyRecv, label, extra, Flags::empty()).0,
+        rdi: FAULTS,
+        words: [0, 0, rip, 0x7000],
+        ..Call::default()
+    };
+    let all = answer(fault::RESUME, fault::EXTRA, 0x40_0000);
+    assert!(faulted().takes(all));
+    let others = [
+        (answer(fault::STOP, fault::EXTRA, 0x40_0000), "stop"),
+        (answer(fault::RESUME, 0, 0x40_0000), "no registers"),
+        (
+            answer(fault::RESUME, fault::EXTRA - 1, 0x40_0000),
+            "too few",
+        ),
+        (
+            answer(fault::RESUME, fault::EXTRA, abi::USER_END),
+            "no user address",
+        ),
+        (
+            Call {
+                rdi: ENDPOINT + 1,
+                ..all
+            },
+            "no right to receive",
+        ),
+    ];
+    for (call, what) in others {
+        assert!(!faulted().takes(call), "{what}");
+    }
+    // Somebody more urgent than the faulted thread is ready.
+    let mut scene = faulted();
+    scene.0.done(12, thread::PRIORITY, [11, 40, 0, 0]);
+    scene.0.done(12, thread::START, [0; 4]);
+    assert!(!scene.takes(all), "somebody ready");
+    // A long reply to a call is none to a fault.
+    let mut scene = Scene::new().server_owes(call_endpoint());
+    let reply = Call {
+        rdi: ENDPOINT,
+        ..all
+    };
+    let client = scene.0.model.payer;
+    assert!(scene.takes(reply));
+    assert_eq!(scene.0.world.current().map(crate::inspect::name), client);
 }

@@ -76,7 +76,7 @@ pub fn enter(world: &mut World, call: &Call) -> (Exit, bool) {
     let thread = world.current().expect("a thread runs");
     let exit = fastpath::enter(world.kernel(), at_syscall(thread, call));
     // What the next entry would do first.
-    let taken = matches!(exit, Exit::User { .. });
+    let taken = !matches!(exit, Exit::Slow(_));
     if taken {
         world.kernel().enter();
     }
@@ -118,8 +118,8 @@ fn left_over(registers: &Registers) -> Call {
 
 /// Words in which the paths may differ, because nobody reads them before they are written again:
 /// - the kernel's own: trace, who pays since when, the turn (compared by their meaning, in [`same_kernel`]);
-/// - of every thread: saved registers but RIP, RSP, RBX, RBP (a blocked thread's others are its message's, which is written
-///   when it ends); who paid; the badge of a call that is not queued; the leases of a thread that lends nothing; and the caller
+/// - of every thread: saved registers but RIP, RSP, RBX, RBP, unless it trapped (a blocked thread's others are its message's,
+///   which is written when it ends); who paid; the badge of a call that is not queued; the leases of a thread that lends nothing; and the caller
 ///   that a receiving thread owed before.
 fn stale(world: &mut World, threads: &[ThreadRef]) -> HashSet<u64> {
     let kernel = (world.base..world.base + size_of::<Kernel>() as u64).step_by(8);
@@ -127,7 +127,9 @@ fn stale(world: &mut World, threads: &[ThreadRef]) -> HashSet<u64> {
     for thread in threads {
         let frame = thread.frame();
         let start = frame as *const Frame as u64;
-        stale.extend((start..thread.address()).step_by(8));
+        if frame.is_syscall() {
+            stale.extend((start..thread.address()).step_by(8));
+        }
         for kept in [&frame.rip, &frame.rsp, &frame.rbx, &frame.rbp] {
             stale.remove(&(kept.as_ptr() as u64));
         }
@@ -180,16 +182,28 @@ fn is_message(pair: &Pair, call: &Call) -> bool {
     call.rax & 15 != 0 || cap.is_some_and(|cap| cap.kind == abi::Kind::Endpoint)
 }
 
-/// Both paths, from the same state; goes on with the slow one. True: the fast path took it.
-fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Complaint> {
+/// Both paths, from the same state; goes on with the slow one. Returns what the fast path took it for, if it took it.
+fn both(
+    pair: &mut Pair,
+    before: &mut Snapshot,
+    call: &Call,
+) -> Result<Option<&'static str>, Complaint> {
     before.retake(&pair.world);
     let (exit, taken) = enter(&mut pair.world, call);
     let mut user = None;
+    let shape = match exit {
+        Exit::Trap { .. } => "fault answer",
+        _ => shape(call),
+    };
     match exit {
         Exit::User { registers, loaded } => {
             let cr3 = pair.world.kernel().current().cr3.get();
             demand!(loaded == 0 || loaded == cr3, "it loaded space {loaded:#x}");
             user = Some(registers);
+        }
+        Exit::Trap { loaded } => {
+            let cr3 = pair.world.kernel().current().cr3.get();
+            demand!(loaded == 0 || loaded == cr3, "it loaded space {loaded:#x}");
         }
         Exit::Slow(registers) => {
             let left = left_over(&registers);
@@ -209,7 +223,7 @@ fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Com
                 let changed = before.changes(&pair.world);
                 demand!(changed.is_empty(), "declined, but changed {changed:x?}");
                 pair.step(&Event::Call(*call));
-                return Ok(false);
+                return Ok(None);
             }
             pair.world.step(&Event::Call(left));
         }
@@ -247,7 +261,7 @@ fn both(pair: &mut Pair, before: &mut Snapshot, call: &Call) -> Result<bool, Com
             "an equal is ready, and the turn does not end"
         );
     }
-    Ok(taken)
+    Ok(taken.then_some(shape))
 }
 
 /// What kind of fast path it would take.
@@ -300,8 +314,10 @@ fn both_paths_do_the_same() {
                 let result = match &event {
                     Event::Call(call) if may_be_fast(call) => {
                         **calls += 1;
-                        both(pair, before, call).map(|fast| {
-                            *taken.entry(shape(call)).or_insert(0) += fast as u64;
+                        both(pair, before, call).map(|shape| {
+                            if let Some(shape) = shape {
+                                *taken.entry(shape).or_insert(0) += 1;
+                            }
                         })
                     }
                     _ => {

@@ -6,7 +6,7 @@
 
 use core::mem::offset_of;
 
-use abi::{Op, Tag, tag};
+use abi::{Op, Tag, fault, tag};
 
 use super::{
     entry::{POSTERN_STACK, STACK},
@@ -45,6 +45,8 @@ macro_rules! assemble {
             cr3 = const offset::CR3,
             wait = const offset::WAIT,
             fast_caller = const offset::FAST_CALLER,
+            fast_fault = const offset::FAST_FAULT,
+            request = const offset::REQUEST,
             priority = const offset::PRIORITY,
             lease = const offset::LEASE,
             buffer = const offset::BUFFER,
@@ -58,6 +60,12 @@ macro_rules! assemble {
             rbx = const saved(offset_of!(Frame, rbx)),
             rbp = const saved(offset_of!(Frame, rbp)),
             rflags = const frame::FLAGS,
+            e_rflags = const saved(offset_of!(Frame, rflags)),
+            user_flags = const frame::USER_FLAGS,
+            general = const frame::GENERAL,
+            frame_size = const size_of::<Frame>(),
+            user_end = const abi::USER_END,
+            resume = const Tag::new(Op::ReplyRecv, fault::RESUME, fault::EXTRA, tag::Flags::empty()).0,
             nop = const Op::Nop as u64,
             with_payload = const Op::ReplyRecv as u32 | tag::Flags::PAYLOAD.bits(),
             payload = sym payload,
@@ -79,11 +87,17 @@ assemble!(
     .macro SET_NOBODY
     mov qword ptr [rsi], offset {nobody}
     .endm
+    .macro SET_NO_FAULT
+    mov qword ptr [r11 + {fast_fault}], offset {nobody}
+    .endm
     .macro LOAD_SPACE
     mov cr3, rcx
     .endm
     .macro EXIT
     sysretq
+    .endm
+    .macro EXIT_TRAP
+    jmp postern_resume
     .endm
     "#,
     crate::boot::POSTERN_KERNEL,
@@ -110,8 +124,8 @@ mod host {
         stack: u64,
         /// The space it loaded, 0 if none.
         loaded: u64,
-        /// It went to the slow path.
-        slow: u64,
+        /// How it ended: 0 in user mode, 1 at the slow path, 2 where a frame is restored.
+        end: u64,
         ready_top: i32,
     }
 
@@ -119,7 +133,7 @@ mod host {
         registers: [0; 16],
         stack: 0,
         loaded: 0,
-        slow: 0,
+        end: 0,
         ready_top: -1,
     };
     static LOCK: Mutex<()> = Mutex::new(());
@@ -131,6 +145,11 @@ mod host {
         User {
             /// The registers there.
             registers: Registers,
+            /// What it loaded into CR3, 0 if nothing.
+            loaded: u64,
+        },
+        /// In user mode, with the registers of the running thread's frame.
+        Trap {
             /// What it loaded into CR3, 0 if nothing.
             loaded: u64,
         },
@@ -151,13 +170,11 @@ mod host {
             (*state).ready_top = kernel.ready.top();
             postern_host_run();
             crate::arch::set_current(Ref::from_address(gdt::trap_stack()));
-            if (*state).slow != 0 {
-                Exit::Slow((*state).registers)
-            } else {
-                Exit::User {
-                    registers: (*state).registers,
-                    loaded: (*state).loaded,
-                }
+            let (registers, loaded) = ((*state).registers, (*state).loaded);
+            match (*state).end {
+                0 => Exit::User { registers, loaded },
+                1 => Exit::Slow(registers),
+                _ => Exit::Trap { loaded },
             }
         }
     }
@@ -176,11 +193,18 @@ mod host {
     lea r10, [rip + {nobody}]
     mov [rsi], r10
     .endm
+    .macro SET_NO_FAULT
+    lea r10, [rip + {nobody}]
+    mov [r11 + {fast_fault}], r10
+    .endm
     .macro LOAD_SPACE
     mov [rip + {state} + {loaded}], rcx
     .endm
     .macro EXIT
     jmp postern_host_exit
+    .endm
+    .macro EXIT_TRAP
+    jmp postern_host_trap
     .endm
     .macro EACH_REGISTER what
     \what rax, 0
@@ -219,10 +243,13 @@ postern_host_run:
     jmp postern_syscall
 postern_slow:
 postern_slow_plain:
-    mov qword ptr [rip + {state} + {slow}], 1
+    mov qword ptr [rip + {state} + {end}], 1
+    jmp 1f
+postern_host_trap:
+    mov qword ptr [rip + {state} + {end}], 2
     jmp 1f
 postern_host_exit:
-    mov qword ptr [rip + {state} + {slow}], 0
+    mov qword ptr [rip + {state} + {end}], 0
 1:  EACH_REGISTER STORE
     mov rsp, [rip + {state} + {saved}]
     pop r15
@@ -238,6 +265,6 @@ postern_host_exit:
         state = sym STATE,
         saved = const offset_of!(State, stack),
         loaded = const offset_of!(State, loaded),
-        slow = const offset_of!(State, slow),
+        end = const offset_of!(State, end),
     );
 }

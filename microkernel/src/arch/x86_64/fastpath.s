@@ -13,6 +13,7 @@
 //     flags         FAST_CALL, FAST_RECV: a living Endpoint with the right to call or receive (slot.rs)
 //     endpoint      the one plain receiver, `nobody`, or `busy` (endpoint.rs)
 //     fast_caller   the plain caller that is owed a reply, or `nobody` (Thread::set_owed)
+//     fast_fault    the thread whose fault is owed an answer, if nothing else is unusual, or `nobody`
 //     priority      less than every real one for `nobody` and `busy`
 
     .macro FIND right
@@ -112,7 +113,11 @@
     mov r9, [r11 + {fast_caller}]            // whom we owe
     mov r10d, [rip + {ready} + {top}]
     cmp r10d, [r9 + {priority}]              // is there one, as urgent as all who are ready?
+    .if \long
+    jg postern_reply_fault
+    .else
     jg postern_slow_undo
+    .endif
     SAVE
     .if \payload
     PAYLOAD
@@ -140,22 +145,56 @@ postern_syscall:
     CALL 0
 2:  jne 3f
     REPLY_RECV 0, 0
-3:  cmp eax, {nop}
-    jne 4f
-    xor eax, eax
-    mov r11d, {rflags}
-    EXIT
-4:  cmp eax, {with_payload}                  // reply_recv with bytes for the caller's lease?
-    jne 5f
-    REPLY_RECV 0, 1
-5:  test eax, {not_long}                     // the first two, with more words?
-    jnz postern_slow
+3:  test eax, {not_long}                     // the same two, with more words?
+    jnz 5f
     cmp ah, {max_extra}
     ja postern_slow
     test al, 1
-    jnz 6f
+    jnz 4f
     CALL 1
-6:  REPLY_RECV 1, 0
+4:  REPLY_RECV 1, 0
+5:  cmp eax, {with_payload}                  // reply_recv with bytes for the caller's lease?
+    jne 6f
+    REPLY_RECV 0, 1
+6:  cmp eax, {nop}
+    jne postern_slow
+    xor eax, eax
+    mov r11d, {rflags}
+    EXIT
+
+    // A long REPLY_RECV that owes no plain call: perhaps a fault, whose answer sets all registers? R10 = the highest ready
+    // priority, and the rest as in REPLY_RECV.
+postern_reply_fault:
+    cmp rax, {resume}
+    jne postern_slow_undo
+    mov r9, [r11 + {fast_fault}]
+    cmp r10d, [r9 + {priority}]
+    jg postern_slow_undo
+    mov r10, {user_end}
+    cmp r14, r10                             // its RIP
+    jae postern_slow_undo
+    SAVE
+    mov [rsi], r11
+    mov [r11 + {wait}], rsi
+    SET_NO_FAULT
+    mov word ptr [r9 + {request}], 1         // one lease, a call: as for any other thread
+    mov [r9 + {rip}], r14
+    mov [r9 + {rsp}], r15
+    lea rsi, [r11 + {buffer}]
+    lea rdi, [r9 - {frame_size}]
+    mov ecx, {general}
+    rep movsq
+    mov rcx, [rsi]
+    and ecx, {user_flags}
+    or ecx, {rflags}
+    mov [r9 + {e_rflags}], rcx
+    mov [rip + {tss} + 4], r9
+    mov rcx, [r9 + {cr3}]
+    cmp rcx, [r11 + {cr3}]
+    je 1f
+    LOAD_SPACE
+1:  EXIT_TRAP
+
     // Where SYSCALL enters while the fast path is off.
 postern_syscall_slow:
     mov r11, [rip + {tss} + 4]

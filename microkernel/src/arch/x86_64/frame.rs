@@ -13,7 +13,7 @@ pub const SYSCALL: u64 = 0x100;
 pub const IDLE: u64 = 0x101;
 
 /// RFLAGS a user program may choose: CF PF AF ZF SF TF DF OF RF AC ID. IF is always set.
-const USER_FLAGS: u64 = 0x0025_0dd5;
+pub const USER_FLAGS: u64 = 0x0025_0dd5;
 /// RFLAGS after a system call: IF and the bit that is always 1.
 pub const FLAGS: u64 = 0x202;
 
@@ -46,8 +46,8 @@ pub struct Frame {
     pub ss: Cell<u64>,
 }
 
-/// Registers before [`Frame::vector`].
-const GENERAL: usize = offset_of!(Frame, vector) / 8;
+/// Number of registers before [`Frame::vector`].
+pub const GENERAL: usize = offset_of!(Frame, vector) / 8;
 const _: () = assert!(GENERAL + 1 == abi::fault::EXTRA);
 
 impl Frame {
