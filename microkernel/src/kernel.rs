@@ -174,9 +174,15 @@ impl Kernel {
     /// The last step of every entry: lets the most urgent thread run. Usually that is `current`, who runs.
     #[inline(always)]
     pub fn leave(&mut self, current: ThreadRef) {
-        if !current.is_ready() || current.priority.get() < self.ready.top() {
+        if !self.goes_on(current) {
             self.choose(current);
         }
+    }
+
+    /// The running thread is still the most urgent.
+    #[inline(always)]
+    pub fn goes_on(&self, current: ThreadRef) -> bool {
+        current.is_ready() && current.priority.get() >= self.ready.top()
     }
 
     /// Switches to the most urgent thread.

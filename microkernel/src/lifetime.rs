@@ -67,7 +67,11 @@ pub fn revoke(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result
 
 /// Removes a capability and everything derived from it; an original takes its object along.
 pub fn delete(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
-    remove(kernel, slot, budget)?;
+    if is_name(slot) && !tree::has_children(slot) {
+        tree::remove(slot);
+    } else {
+        remove(kernel, slot, budget)?;
+    }
     if kernel.dying.is_some() {
         drain(kernel, budget)?;
     }
@@ -148,8 +152,7 @@ impl Progress {
 /// Destroys a capability from which nothing descends any more.
 fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
     budget.take()?;
-    let plain = !slot.flags().intersects(Flags::EMBEDDED | Flags::ORIGINAL);
-    if !plain || slot.kind() == Kind::Frame {
+    if !is_name(slot) {
         let gone = end(kernel, slot, budget)?;
         if !gone {
             return Ok(());
@@ -157,6 +160,13 @@ fn destroy(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<()
     }
     tree::remove(slot);
     Ok(())
+}
+
+/// A capability that can go without a trace: it is no object's life, hook or mapping.
+#[inline]
+fn is_name(slot: SlotRef) -> bool {
+    !slot.flags().intersects(Flags::EMBEDDED | Flags::ORIGINAL)
+        && !matches!(slot.kind(), Kind::Frame | Kind::Empty)
 }
 
 /// What a capability that is more than a name leaves behind ends with it. Says whether the slot can be emptied now.

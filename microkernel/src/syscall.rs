@@ -16,9 +16,11 @@ use crate::{
     usermem::Lease,
 };
 
-/// The running thread executed SYSCALL; its registers are in its frame.
+/// The running thread executed SYSCALL; its registers are in its frame. True: it goes on, and returns with zeros, which are
+/// not in the frame.
 #[inline(always)]
-pub fn handle(kernel: &mut Kernel) {
+#[must_use]
+pub fn handle(kernel: &mut Kernel) -> bool {
     let thread = kernel.enter();
     let tag = Tag(thread.frame().rax.get());
     kernel
@@ -31,17 +33,20 @@ pub fn handle(kernel: &mut Kernel) {
     };
     // A thread that destroyed itself is gone: nobody is told. One that blocked is told later.
     if kernel.current() != thread {
-        return kernel.leave(kernel.current());
+        kernel.leave(kernel.current());
+        return false;
     }
     if tag.flags().intersects(Flags::CAP | Flags::LEASES) && thread.is_ready() {
         thread.reset_request();
     }
     match result {
         Ok(Results::InFrame) => {}
+        Ok(Results::Zero) if kernel.goes_on(thread) => return true,
         Ok(Results::Zero) => thread.frame().set_status(0),
         Err(error) => thread.frame().set_status(error as u64),
     }
     kernel.leave(thread);
+    false
 }
 
 /// Flags an operation knows; anything else is `InvalidTag`.

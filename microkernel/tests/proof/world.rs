@@ -150,7 +150,10 @@ impl World {
             Event::Call(call) => {
                 let thread = self.current().expect("a thread runs");
                 set_call(thread, call);
-                syscall::handle(self.kernel());
+                if syscall::handle(self.kernel()) {
+                    let thread = self.kernel().current();
+                    thread.frame().set_status(0);
+                }
             }
             Event::Trap {
                 vector,

@@ -38,6 +38,7 @@ global_asm!(
     .global postern_slow
     .global postern_slow_plain
     .global postern_resume
+    .global postern_resume_zeros
     .balign 64
 postern_slow:
     mov [r11 + {e_rsi}], rsi
@@ -82,6 +83,26 @@ postern_resume:
     xor esi, esi
     xor r9d, r9d
     xor r10d, r10d
+    sysretq
+    // The same thread goes on after a system call that returns nothing: all zeros.
+postern_resume_zeros:
+    mov rax, [rip + {tss} + 4]
+    mov rcx, [rax + {e_rip}]
+    mov rsp, [rax + {e_rsp}]
+    mov rbx, [rax + {e_rbx}]
+    mov rbp, [rax + {e_rbp}]
+    mov r11d, {flags}
+    xor eax, eax
+    xor edx, edx
+    xor esi, esi
+    xor edi, edi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    xor r12d, r12d
+    xor r13d, r13d
+    xor r14d, r14d
+    xor r15d, r15d
     sysretq
 2:  cmp qword ptr [rax + {e_vector}], {idle_vector}
     je 4f
@@ -221,6 +242,7 @@ unsafe extern "C" {
     fn postern_syscall_slow();
     fn postern_stubs();
     fn postern_resume() -> !;
+    fn postern_resume_zeros() -> !;
 }
 
 /// Where SYSCALL enters, with the fast path or without it.
@@ -257,8 +279,12 @@ pub fn resume() -> ! {
 
 extern "C" fn on_syscall() -> ! {
     let start = section_start();
-    syscall::handle(boot::kernel());
+    let zeros = syscall::handle(boot::kernel());
     section_end(start);
+    if zeros {
+        // SAFETY: as in `resume`; the running thread is inside a system call.
+        unsafe { postern_resume_zeros() }
+    }
     resume()
 }
 
