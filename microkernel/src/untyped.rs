@@ -154,7 +154,12 @@ pub fn retype(
         .ok_or(Error::OutOfMemory)?;
     let mut zeroed = marks.zeroed;
     if request.kind != Kind::Untyped && zeroed < end {
-        zeroed = zero(untyped.object(), zeroed.max(marks.used), end);
+        // Of a Thread, only the message buffer must be zero: the page before it is the kernel's own.
+        let first = match (request.kind, request.count) {
+            (Kind::Thread, 1) => start + thread::SIZE - PAGE,
+            _ => marks.used,
+        };
+        zeroed = zero(untyped.object(), zeroed.max(first), end);
         Marks {
             used: marks.used,
             zeroed,
