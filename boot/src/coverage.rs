@@ -1,9 +1,10 @@
 //! `coverage`: which lines of the kernel's core the tests on the host reach.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::progress::Step;
@@ -17,7 +18,7 @@ const PACKAGE: &str = "llvm-22";
 const VERSION: &str = "22";
 
 /// Builds the kernel's tests with counters, runs them, and prints the share of lines reached, file by file. The core is all of
-/// `microkernel/src` but `arch/` and `main.rs`.
+/// `microkernel/src` but `arch/` and `main.rs`; a file's unit tests, at its end, are no lines of it.
 ///
 /// # Errors
 /// A tool is missing and may not be installed, a test fails, or nothing was counted.
@@ -29,118 +30,165 @@ pub fn coverage() -> Result<Status> {
     if tools.iter().any(|tool| paths::program(tool).is_none()) {
         install::packages("the coverage tools", &[PACKAGE])?;
     }
-    let target = paths::root().join("target/coverage");
     let profiles = tempfile::tempdir()?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    command
-        .current_dir(paths::root())
-        .args([
-            "test",
-            "--package",
-            "microkernel",
-            "--tests",
-            "--target-dir",
-        ])
-        .arg(&target)
-        // The exploration takes minutes with counters and reaches no line of its own.
-        .args(["--", "--skip", "explore"])
-        .env("RUSTFLAGS", "-C instrument-coverage")
-        .env("LLVM_PROFILE_FILE", profiles.path().join("%p-%m.profraw"));
-    Step {
-        title: "running the kernel's tests with counters",
-        busy: "",
-        limit: None,
-    }
-    .run(&mut command)?;
+    let mut run = cargo_test(profiles.path());
+    // The exploration takes minutes with counters and reaches no line of its own.
+    run.args(["--", "--skip", "explore"]);
+    step("running the kernel's tests with counters").run(&mut run)?;
 
     let merged = profiles.path().join("all.profdata");
     let mut merge = Command::new(&tools[0]);
     merge
         .arg("merge")
         .arg("-sparse")
-        .args(files(profiles.path(), "profraw")?);
+        .args(counters(profiles.path())?)
+        .arg("-o")
+        .arg(&merged);
+    step("merging the counters").run(&mut merge)?;
+
+    // The summary of llvm-cov takes the best of a function's copies in several programs; by lines it adds them up.
+    let mut export = Command::new(&tools[1]);
+    export
+        .args(["export", "-format=lcov", "-instr-profile"])
+        .arg(&merged);
+    for program in programs(cargo_test(profiles.path()))? {
+        export.arg("-object").arg(program);
+    }
+    print(&read(&output(&mut export)?)?)
+}
+
+fn step(title: &str) -> Step<'_> {
     Step {
-        title: "merging the counters",
+        title,
         busy: "",
         limit: None,
     }
-    .run(merge.arg("-o").arg(&merged))?;
-
-    let mut export = Command::new(&tools[1]);
-    export
-        .args(["export", "-summary-only", "-instr-profile"])
-        .arg(&merged);
-    for program in programs(&target)? {
-        export.arg("-object").arg(program);
-    }
-    let output = export.output().context("cannot start llvm-cov")?;
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-    print(&report)
 }
 
-/// The files of a folder with an ending.
-fn files(folder: &Path, ending: &str) -> Result<Vec<std::path::PathBuf>> {
+/// The command that builds and runs the tests. One seed, so that the same source has the same coverage.
+fn cargo_test(profiles: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command
+        .current_dir(paths::root())
+        .args(["test", "--package", "microkernel", "--tests"])
+        .arg("--target-dir")
+        .arg(paths::root().join("target/coverage"))
+        .env("RUSTFLAGS", "-C instrument-coverage")
+        .env("LLVM_PROFILE_FILE", profiles.join("%p-%m.profraw"))
+        .env("POSTERN_SEED", "1")
+        .env_remove("POSTERN_LONG");
+    command
+}
+
+/// What a command prints.
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} failed ({})\n{}", output.status, log.trim_end());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The counters that the programs left.
+fn counters(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
-    let paths = entries.into_iter().map(|entry| entry.path());
-    Ok(paths
-        .filter(|path| path.extension().is_some_and(|found| found == ending))
-        .collect())
+    Ok(entries.into_iter().map(|entry| entry.path()).collect())
 }
 
-/// The newest test programs of the kernel: its unit tests and its proof.
-fn programs(target: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut newest = Vec::new();
-    for name in ["microkernel-", "proof-"] {
-        let entries =
-            std::fs::read_dir(target.join("debug/deps"))?.collect::<Result<Vec<_>, _>>()?;
-        let programs = entries.into_iter().filter(|entry| {
-            let path = entry.path();
-            path.extension().is_none() && entry.file_name().to_string_lossy().starts_with(name)
-        });
-        let last =
-            programs.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-        newest.push(last.context("no test program was built")?.path());
+/// The programs that the command for the tests runs.
+fn programs(mut tests: Command) -> Result<Vec<PathBuf>> {
+    let text = output(tests.args(["--no-run", "--message-format", "json"]))?;
+    let mut programs = Vec::new();
+    for line in text.lines() {
+        let message: Value = serde_json::from_str(line)?;
+        programs.extend(message["executable"].as_str().map(PathBuf::from));
     }
-    Ok(newest)
+    Ok(programs)
+}
+
+/// Lines reached and lines there are, of each file of the core.
+fn read(report: &str) -> Result<BTreeMap<String, (usize, usize)>> {
+    let core = paths::root().join("microkernel/src");
+    let mut files = BTreeMap::new();
+    for record in report.split("end_of_record") {
+        let Some(path) = record.lines().find_map(|line| line.strip_prefix("SF:")) else {
+            continue;
+        };
+        let Ok(name) = Path::new(path).strip_prefix(&core) else {
+            continue;
+        };
+        if name.starts_with("arch") || name == Path::new("main.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(path)?;
+        let own = source.lines().take_while(|&line| line != "#[cfg(test)]");
+        let lines = hits(record, own.count());
+        let reached = lines.iter().filter(|&&count| count > 0).count();
+        files.insert(name.display().to_string(), (reached, lines.len()));
+    }
+    Ok(files)
+}
+
+/// How often each of the first `last` lines of a file was reached, those without code left out.
+fn hits(record: &str, last: usize) -> Vec<u64> {
+    let lines = record.lines().filter_map(|line| {
+        let (line, count) = line.strip_prefix("DA:")?.split_once(',')?;
+        Some((line.parse().ok()?, count.parse().ok()?))
+    });
+    lines
+        .filter(|&(line, _): &(usize, u64)| line <= last)
+        .map(|(_, count)| count)
+        .collect()
 }
 
 /// Prints the table; a failure if too little was reached.
-fn print(report: &Value) -> Result<Status> {
-    let files = report["data"][0]["files"]
-        .as_array()
-        .context("nothing was counted")?;
-    let (mut all, mut reached) = (0, 0);
-    for file in files {
-        let name = file["filename"].as_str().unwrap_or_default();
-        let Some((_, name)) = name.split_once("microkernel/src/") else {
-            continue;
-        };
-        if name.starts_with("arch/") || name == "main.rs" {
-            continue;
-        }
-        let lines = &file["summary"]["lines"];
-        let (count, covered) = (lines["count"].as_u64(), lines["covered"].as_u64());
-        let (count, covered) = (count.context("lines")?, covered.context("lines")?);
-        println!(
-            "{name:<16}{covered:>6} of {count:>5} lines {:>6.1} %",
-            percent(covered, count)
-        );
-        all += count;
-        reached += covered;
+fn print(files: &BTreeMap<String, (usize, usize)>) -> Result<Status> {
+    let (mut reached, mut all) = (0, 0);
+    for (name, &(part, whole)) in files {
+        row(name, part, whole);
+        reached += part;
+        all += whole;
     }
-    let share = percent(reached, all);
-    println!(
-        "{:<16}{reached:>6} of {all:>5} lines {share:>6.1} %",
-        "the core"
-    );
-    if share >= WANTED {
+    if all == 0 {
+        bail!("nothing was counted");
+    }
+    row("the core", reached, all);
+    if percent(reached, all) >= WANTED {
         return Ok(Status::Success);
     }
     println!("wanted: {WANTED} %");
     Ok(Status::CommandFailed)
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
+fn row(name: &str, part: usize, whole: usize) {
+    let share = percent(part, whole);
+    println!("{name:<16}{part:>6} of {whole:>5} lines {share:>6.1} %");
+}
+
+fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_report() {
+        let record = "SF:a.rs\nFN:1,f\nDA:1,5\nDA:2,0\nDA:4,18446744073709551615\nDA:9,1\nLF:4\n";
+        assert_eq!(hits(record, 8), [5, 0, u64::MAX]);
+        assert_eq!(percent(2, 4), 50.0);
+    }
+
+    #[test]
+    fn too_little_and_nothing_fail() {
+        let files = |part| BTreeMap::from([("a.rs".to_string(), (part, 100))]);
+        assert_eq!(print(&files(95)).unwrap(), Status::Success);
+        assert_eq!(print(&files(94)).unwrap(), Status::CommandFailed);
+        assert!(print(&BTreeMap::new()).is_err());
+    }
 }

@@ -109,3 +109,24 @@ pub fn take_over() {
         arch::serial::write(log.ring[(position % SIZE as u64) as usize]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A panic in the middle of a line, while a driver owns the serial line: the lock is free again, and nobody owns the line.
+    #[test]
+    fn a_panic_takes_the_log_from_whoever_holds_it() {
+        line(format_args!("before"));
+        set_quiet();
+        core::mem::forget(LOG.lock());
+        take_over();
+        line(format_args!("after"));
+        // A second panic finds nothing to repeat.
+        take_over();
+        let log = LOG.lock();
+        assert_eq!(log.quiet_since, None);
+        let end = log.written as usize;
+        assert!(log.ring[..end].ends_with(b"before\nafter\n"));
+    }
+}

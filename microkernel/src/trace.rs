@@ -66,3 +66,45 @@ impl Default for Trace {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring that has gone round gives the oldest event it still has, and the last ones in their order.
+    #[test]
+    fn the_oldest_events_are_gone() {
+        let mut trace = Trace::new();
+        assert_eq!((trace.get(0), trace.last(3).count()), (None, 0));
+        let more = 6;
+        for number in 0..SIZE as u64 + more {
+            trace.record(Event::Trap, number, 0);
+        }
+        let first = |found: Option<(u64, Record)>| found.map(|(at, record)| (at, record.first));
+        assert_eq!(first(trace.get(0)), Some((more, more)));
+        assert_eq!(first(trace.get(more + 1)), Some((more + 1, more + 1)));
+        assert_eq!(trace.get(SIZE as u64 + more), None);
+        let end = SIZE as u64 + more;
+        assert!(trace.last(3).map(|record| record.first).eq(end - 3..end));
+        assert_eq!(trace.last(usize::MAX).count(), SIZE);
+    }
+
+    /// Messages, and the time of everything, are recorded only while tracing is on.
+    #[test]
+    fn messages_are_traced_on_demand() {
+        arch::host::set_machine(|machine| machine.now = 9);
+        let mut trace = Trace::new();
+        trace.record_message(Event::Call, 1, 2);
+        trace.record(Event::Switch, 3, 4);
+        trace.set_on(true);
+        trace.record_message(Event::Call, 5, 6);
+        let record = |event, time, first, second| Record {
+            event,
+            time,
+            first,
+            second,
+        };
+        let expected = [record(Event::Switch, 0, 3, 4), record(Event::Call, 9, 5, 6)];
+        assert!(trace.last(SIZE).eq(expected));
+    }
+}

@@ -157,7 +157,7 @@ fn tree(census: &Census, model: &Model) -> Result<(), Complaint> {
         let word = match cap.kind {
             Kind::Endpoint => Some(cap.badge),
             Kind::IoPorts => Some(cap.ports.0 | cap.ports.1 << 16),
-            Kind::Untyped => Some(cap.used / 64 | cap.zeroed / 64 << 32),
+            Kind::Untyped => Some((cap.used / 64) | ((cap.zeroed / 64) << 32)),
             _ => None,
         };
         demand!(

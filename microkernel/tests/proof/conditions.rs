@@ -24,7 +24,7 @@ pub fn call_endpoint() -> Call {
     }
 }
 
-fn reply_recv() -> Call {
+pub fn reply_recv() -> Call {
     Call {
         rax: tag(Op::ReplyRecv, 0, Flags::empty()),
         rdi: ENDPOINT,

@@ -1,10 +1,10 @@
-//! Every error there is, provoked; and the calls that random operations leave out.
+//! Every error there is, provoked; and ends that random operations seldom reach.
 
 use std::collections::BTreeSet;
 
 use abi::{Error, Kind, Op, Tag, object::*, root, tag::Flags};
-use bootinfo::{Acpi, BootInfo, Image, MemoryKind, MemoryRange, Range};
-use microkernel::boot;
+
+use microkernel::{irq::Progress, thread::Owed};
 
 use crate::{
     conditions::{Scene, call_endpoint, receive},
@@ -239,133 +239,6 @@ fn of_messages(seen: &mut Provoked) {
     }
 }
 
-/// A frame of 2 MiB is zeroed step by step, mapped, in the way of a small one, and unmapped.
-#[test]
-fn a_large_frame() {
-    let mut pair = Pair::boot();
-    let memory = pair.untyped(21);
-    pair.make(memory, Kind::Space, 15, 1, 100);
-    pair.make(memory, Kind::Frame, 12, 1, 101);
-    let other =
-        (memory + 1..30).find(|&slot| pair.invoke(slot, untyped::INFO, [0; 4]).1[1] >= 2 << 20);
-    let from = other.unwrap_or(memory);
-    pair.make(from, Kind::Frame, 21, 1, 102);
-    // The model maps small frames only.
-    let mut ask = |slot, label, words| {
-        let call = Call {
-            rax: Tag::new(Op::Call, label, 0, Flags::empty()).0,
-            rdi: slot,
-            words,
-            ..Call::default()
-        };
-        let root = pair.world.current().expect("root runs");
-        pair.world.step(&Event::Call(call));
-        Error::from_code(Tag(root.frame().rax.get()).status())
-    };
-    let at = 8 << 21;
-    assert_eq!(
-        ask(100, space::MAP, [102, at + 4096, 3, 0]),
-        Some(Error::InvalidAddress)
-    );
-    assert_eq!(ask(100, space::MAP, [102, at, 3, 0]), None);
-    assert_eq!(
-        ask(100, space::MAP, [101, at + 4096, 3, 0]),
-        Some(Error::AlreadyMapped)
-    );
-    assert_eq!(ask(100, space::UNMAP, [102, 0, 0, 0]), None);
-    assert_eq!(ask(100, space::MAP, [101, at + 4096, 3, 0]), None);
-    assert_eq!(
-        ask(100, space::MAP, [102, at, 3, 0]),
-        Some(Error::AlreadyMapped)
-    );
-}
-
-/// What is written to the log comes back, unprintable bytes replaced; a position too early or too late is corrected.
-#[test]
-fn the_log() {
-    let mut pair = Pair::boot();
-    let text = u64::from_le_bytes(*b"proof\x01\n!");
-    let root = pair.world.current().expect("root runs");
-    root.set_word(4, text);
-    pair.done(SYSTEM, system::LOG_QUIET, [0; 4]);
-    pair.done(SYSTEM, system::LOG_WRITE, [8, 0, 0, 0]);
-    let (status, _) = pair.invoke(SYSTEM, system::LOG_WRITE, [513, 0, 0, 0]);
-    assert_eq!(status, Error::InvalidArgument as u8);
-    let mut found = false;
-    let mut position = 0;
-    loop {
-        let [count, first, ..] = pair.done(SYSTEM, system::LOG, [position, 0, 0, 0]);
-        if count == 0 {
-            break;
-        }
-        let words = (0..count.div_ceil(8) as usize).map(|word| root.word(4 + word));
-        let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-        found |= bytes.windows(8).any(|window| window == b"proof?\n!");
-        position = first + count;
-    }
-    assert!(found, "the line is in the log");
-    let [count, first, ..] = pair.done(SYSTEM, system::LOG, [u64::MAX, 0, 0, 0]);
-    assert!(count == 0 && first >= position);
-}
-
-/// What the loader says becomes options, a greeting and ranges that no device frame may name.
-#[test]
-fn boot_information() {
-    let range = |start, kind| MemoryRange {
-        start,
-        size: 4096,
-        kind,
-    };
-    let mut acpi = Acpi {
-        local_apic: 0xfee0_0000,
-        ..Acpi::default()
-    };
-    let controller = bootinfo::IoApic {
-        address: 0xfec0_0000,
-        gsi_base: 0,
-    };
-    acpi.io_apics.push(controller).expect("room");
-    let mut info = BootInfo {
-        version: bootinfo::VERSION,
-        command_line: "a fastpath=off b",
-        memory: [
-            range(4096, MemoryKind::Usable),
-            range(8192, MemoryKind::Reserved),
-            range(12288, MemoryKind::Acpi),
-        ]
-        .into_iter()
-        .collect(),
-        kernel: Range { start: 0, size: 0 },
-        kernel_virtual: 0,
-        root: Image {
-            entry: 0,
-            segments: Default::default(),
-        },
-        archive: Range { start: 0, size: 0 },
-        acpi,
-    };
-    assert!(boot::has_option(&info, boot::NO_FAST_PATH));
-    assert!(!boot::has_option(&info, "fastpath"));
-    let protected = boot::protected(&info);
-    let starts: Vec<u64> = protected.iter().map(|range| range.0).collect();
-    assert_eq!(starts, [4096, 12288, 0xfec0_0000, 0xfee0_0000]);
-    let mut pair = Pair::boot();
-    boot::greet(pair.world.kernel(), &info);
-    // Too little memory, and an entry that is no user address: refused with a reason.
-    let refusal = boot::start_root(pair.world.kernel(), &info);
-    assert!(refusal.expect_err("one page").contains("memory"));
-    info.memory = [MemoryRange {
-        start: pair.world.base + (1 << 20),
-        size: 4 << 20,
-        kind: MemoryKind::Usable,
-    }]
-    .into_iter()
-    .collect();
-    info.root.entry = abi::USER_END;
-    let refusal = boot::start_root(pair.world.kernel(), &info);
-    assert!(refusal.expect_err("a kernel address").contains("entry"));
-}
-
 /// A thread that trapped without a fault endpoint and was started again calls like any other, with its leases.
 #[test]
 fn a_thread_that_stopped_at_a_trap_calls_like_any_other() {
@@ -394,4 +267,44 @@ fn a_thread_that_stopped_at_a_trap_calls_like_any_other() {
     let info = scene.0.done(0, reply::LEASE_INFO, [0; 4]);
     assert_eq!(info[0], lent.r8);
     scene.0.compare().expect("the model says the same");
+}
+
+/// An interrupt whose receiver is killed before it acknowledges it stays unacknowledged, and can be delivered again afterwards.
+#[test]
+fn the_receiver_of_an_interrupt_dies() {
+    let mut pair = Scene::new().server_waits(receive()).0;
+    pair.done(IRQS + 2, irq::BIND, [ENDPOINTS, 7, 0, 0]);
+    pair.invoke(IRQS + 2, irq::RAISE, [0; 4]);
+    let receiver = pair.world.current().expect("the receiver runs");
+    let irq = match receiver.owed() {
+        Owed::Irq(irq) => irq,
+        other => panic!("it owes {other:?}"),
+    };
+    // It stops, so that root runs, and is still indebted when it dies.
+    pair.invoke(13, thread::SUSPEND, [0; 4]);
+    pair.done(OWN, captable::DELETE, [THREADS + 3, 0, 0, 0]);
+    pair.compare().expect("the model says the same");
+    pair.done(IRQS + 2, irq::RAISE, [0; 4]);
+    assert_eq!(
+        (irq.progress.get(), irq.count.get()),
+        (Progress::Delivered, 1)
+    );
+    pair.done(IRQS + 2, irq::ACK, [0; 4]);
+    assert_eq!(irq.progress.get(), Progress::Pending);
+    pair.compare().expect("the model says the same");
+}
+
+/// An interrupt that waits at an endpoint nobody receives at is idle, unbound, and may be bound anew when that endpoint goes.
+#[test]
+fn an_endpoint_dies_with_an_interrupt_pending() {
+    let mut pair = Scene::new().0;
+    pair.done(IRQS + 2, irq::BIND, [ENDPOINTS, 7, 0, 0]);
+    pair.done(IRQS + 2, irq::RAISE, [0; 4]);
+    let again = [ENDPOINTS + 1, 8, 0, 0];
+    let (status, _) = pair.invoke(IRQS + 2, irq::BIND, again);
+    assert_eq!(Error::from_code(status), Some(Error::BadState));
+    pair.done(OWN, captable::DELETE, [ENDPOINTS, 0, 0, 0]);
+    pair.compare().expect("the model says the same");
+    pair.done(IRQS + 2, irq::BIND, again);
+    pair.compare().expect("the model says the same");
 }

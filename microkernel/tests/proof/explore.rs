@@ -1,6 +1,6 @@
 //! Every state that three threads, two endpoints, a Reply object and an Irq can reach, on the kernel itself: from each state
 //! found, every event that is possible happens once. A supervisor (root) cancels, suspends, starts and kills the threads,
-//! deletes the other objects and raises the interrupt at every point; deadlines pass; threads trap.
+//! deletes the other objects and raises the interrupt at every point; the earliest deadline passes; threads trap.
 //!
 //! Two states are the same if what their future depends on is: who waits for whom and how, who owes what, the order of the
 //! queues at endpoints, which deadlines run, and what is dead. Registers, and the order of equals that are ready, are not part

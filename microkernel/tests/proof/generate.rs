@@ -272,7 +272,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
             call.rax |= draw.below(5) << 32;
             if draw.chance(50) {
                 call.rdx = draw.address();
-                call.r8 = draw.length() & (1 << 62) - 1 | draw.below(4) << 62;
+                call.r8 = draw.length() & ((1 << 62) - 1) | draw.below(4) << 62;
             }
             if draw.chance(15) {
                 call.rax |= 1 << 7;
@@ -341,7 +341,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
                     _ => value % 4,
                 }
             };
-            let call = Call {
+            Call {
                 rax: wild() | wild() << 32,
                 rdi: wild(),
                 rsi: wild(),
@@ -350,8 +350,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
                 r9: wild(),
                 r10: wild(),
                 words: [wild(), wild(), wild(), wild()],
-            };
-            call
+            }
         }
     };
     Some(Event::Call(tame(model, thread, call, wish)))
@@ -602,7 +601,7 @@ fn store(draw: &mut Draw) -> Event {
     };
     let value = match draw.below(3) {
         0 => draw.address(),
-        1 => draw.length() & (1 << 62) - 1 | draw.below(4) << 62,
+        1 => draw.length() & ((1 << 62) - 1) | draw.below(4) << 62,
         _ => draw.number() * 0x1_0001_0001_0001,
     };
     Event::Store(at.unwrap_or(draw.thread + 4096 + 0x400), value)

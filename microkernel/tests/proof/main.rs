@@ -4,12 +4,12 @@
 
 mod compare;
 mod conditions;
-
 mod errors;
 mod explore;
 mod fast;
 mod generate;
 mod inspect;
+mod left_out;
 mod model;
 mod pair;
 mod random;

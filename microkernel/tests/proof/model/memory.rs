@@ -131,7 +131,7 @@ impl Model {
         if rights & frame::WRITE != 0 && rights & frame::EXEC != 0 {
             return Err(Error::WriteAndExecute);
         }
-        if address % PAGE != 0 || address > USER_END - PAGE {
+        if !address.is_multiple_of(PAGE) || address > USER_END - PAGE {
             return Err(Error::InvalidAddress);
         }
         if self.mapping(place).is_some() {
@@ -161,7 +161,7 @@ impl Model {
         thread: Address,
         address: u64,
     ) -> Result<(), Error> {
-        if address == 0 || address % PAGE != 0 || address >= USER_END {
+        if address == 0 || !address.is_multiple_of(PAGE) || address >= USER_END {
             return Err(Error::InvalidAddress);
         }
         self.map_page(space, address, thread + 4096, true, false)

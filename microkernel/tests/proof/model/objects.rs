@@ -468,7 +468,7 @@ impl Model {
                 }
                 let size = 1u64 << w[1];
                 let end = w[0] as u128 + size as u128;
-                if w[0] % size != 0 || end > 1 << 52 || w[0] < 1 << 40 {
+                if !w[0].is_multiple_of(size) || end > 1 << 52 || w[0] < 1 << 40 {
                     return Err(Error::InvalidAddress);
                 }
                 let mut cap = Cap::new(Kind::Frame, w[0], 11, 0);
