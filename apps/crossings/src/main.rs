@@ -2,12 +2,13 @@
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
 //! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`stress`] and [`traced`].
+//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`stress`] with [`crowd`], and [`traced`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod clock;
+mod crowd;
 mod ipc;
 mod objects;
 mod partner;

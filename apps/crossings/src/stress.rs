@@ -2,20 +2,20 @@
 //! without accepting an interrupt (its feature `longest-section`), and root tells.
 
 use crate::clock::Samples;
-use crate::partner::ROUND;
+use crate::crowd::{DEADLINE, EXTRA, call, large_call, receive, serve};
 use crate::{Bench, Failure, PRIORITY, kernel};
 use abi::fault::Registers;
 use abi::object::{endpoint, frame, ioports, space, untyped};
-use abi::tag::{Flags, Tag, Transfer};
-use abi::{COPY_LIMIT, Error, Kind, Op, PAGE, buffer};
+use abi::tag::Transfer;
+use abi::{COPY_LIMIT, Error, Kind, PAGE};
 use alloc::vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 use libsys::lease::Lease;
 use libsys::object::{CapTable, Frame, OWN_TABLE, Reply, Space, Thread, Untyped};
 use libsys::proto::control;
 use libsys::rt::{self, ENDPOINT};
 use libsys::slots;
-use libsys::syscall::{self, Answer, CALLER, Input, Slot};
+use libsys::syscall::{self, Answer, CALLER, Slot};
 use libsys::thread::{Entry, Worker};
 use libsys::time::Instant;
 
@@ -29,10 +29,6 @@ const DEEP: u8 = 20;
 const AREA: u64 = 0x5000_0000_0000;
 const STACKS: u64 = AREA + (MANY as u64 + 1) * PAGE;
 const LARGE: u64 = AREA + (2 << 20);
-/// As many words as a message can have beyond the first four.
-const EXTRA: usize = 116;
-/// When the threads give up, where they are to.
-static DEADLINE: AtomicU64 = AtomicU64::new(0);
 
 /// Runs all of it.
 pub fn longest_section(bench: &Bench) -> Result<Samples, Failure> {
@@ -386,58 +382,5 @@ fn range(count: u32) -> Result<u32, Error> {
     {
         true => Ok(first.0),
         false => Err(Error::NoCapability),
-    }
-}
-
-/// Calls an endpoint until the deadline, then again and waits.
-extern "C" fn call(endpoint: u64) -> ! {
-    let deadline = DEADLINE.load(Ordering::Relaxed);
-    let endpoint = Slot(endpoint as u32);
-    syscall::call_until(endpoint, ROUND, [0; 4], Lease::NONE, deadline);
-    wait()
-}
-
-/// Receives until the deadline.
-extern "C" fn receive(endpoint: u64) -> ! {
-    syscall::recv_until(Slot(endpoint as u32), DEADLINE.load(Ordering::Relaxed));
-    wait()
-}
-
-/// Takes a call from one endpoint, does not answer it, and calls another.
-extern "C" fn serve(endpoints: u64) -> ! {
-    syscall::recv(Slot(endpoints as u32));
-    call(endpoints >> 32)
-}
-
-/// Waits to be destroyed.
-fn wait() -> ! {
-    loop {
-        syscall::call(ENDPOINT, ROUND, [0; 4]);
-    }
-}
-
-/// Calls for good, with all that a call can carry.
-extern "C" fn large_call(slots: u64) -> ! {
-    let (endpoint, gift) = (Slot(slots as u32), (slots >> 32) as u32);
-    let mut first = vec![0; COPY_LIMIT as usize + 1];
-    let mut last = first.clone();
-    let (first, last) = (
-        Lease::read_write(&mut first[1..]),
-        Lease::read_write(&mut last[1..]),
-    );
-    loop {
-        syscall::set_word(buffer::lease(3) / 8, last.base());
-        syscall::set_word(buffer::lease(3) / 8 + 1, last.bits().bits());
-        let flags = Flags::CAP | Flags::LEASES;
-        syscall::enter(Input {
-            base: first.base(),
-            length: first.bits().bits(),
-            transfer: Transfer {
-                pass: gift,
-                move_it: false,
-                receive: gift + 2,
-            },
-            ..Input::new(Tag::new(Op::Call, ROUND, EXTRA, flags), endpoint, [1; 4])
-        });
     }
 }
