@@ -31,24 +31,27 @@ pub struct Image {
 /// A program does not compile (the error is the compiler's), or a file cannot be written.
 pub fn build(system: &System) -> Result<Image> {
     let toolchain = toolchain::ensure()?;
-    compile(&toolchain, "the loader", &["loader".into()])?;
+    compile(&toolchain, "the loader", &["loader".into()], &[])?;
     let (package, kernel) = match system.manifest.kernel.as_str() {
         "" => ("microkernel", archive::KERNEL),
         other => (other, other),
     };
-    compile(&toolchain, "the kernel", &[package.into()])?;
+    let features = &system.manifest.kernel_features;
+    compile(&toolchain, "the kernel", &[package.into()], features)?;
     let mut programs = system.packages();
     programs.push(archive::ROOT.into());
-    compile(&toolchain, "the user programs", &programs)?;
+    compile(&toolchain, "the user programs", &programs, &[])?;
 
     let folder = paths::folder(paths::state()?.join(&system.manifest.name))?;
     let mut files = BTreeMap::new();
     let manifest =
         postcard::to_allocvec(&system.completed()).context("cannot encode the manifest")?;
     files.insert(archive::MANIFEST.to_string(), manifest);
-    let programs = programs.iter().map(|name| (name.as_str(), name.as_str()));
-    for (name, binary) in programs.chain([(archive::KERNEL, kernel)]) {
-        let elf = built(binary)?;
+    let programs = programs
+        .iter()
+        .map(|name| (name.as_str(), built(name, &[])));
+    for (name, elf) in programs.chain([(archive::KERNEL, built(kernel, features))]) {
+        let elf = elf?;
         paths::write(&folder.join(name), &elf)?;
         let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
         files.insert(name.to_string(), stripped);
@@ -56,7 +59,7 @@ pub fn build(system: &System) -> Result<Image> {
     let in_order = system.manifest.programs.iter();
     let files_in_order = in_order.map(|program| program.file().to_string()).collect();
     let loader = folder.join("loader");
-    paths::write(&loader, &built("loader")?)?;
+    paths::write(&loader, &built("loader", &[])?)?;
     Ok(Image {
         loader,
         archive: pack(&files)?,
@@ -65,10 +68,18 @@ pub fn build(system: &System) -> Result<Image> {
 }
 
 /// One inner cargo call: features unify within it, so kernel and user programs must not share one.
-fn compile(toolchain: &Toolchain, what: &str, packages: &[String]) -> Result<()> {
-    let mut command = toolchain.cargo("build");
+fn compile(
+    toolchain: &Toolchain,
+    what: &str,
+    packages: &[String],
+    features: &[String],
+) -> Result<()> {
+    let mut command = toolchain.cargo("build", &paths::bare_target_with(features));
     for package in packages {
         command.args(["--package", package]);
+    }
+    if !features.is_empty() {
+        command.args(["--features", &features.join(",")]);
     }
     command.arg("--bins");
     Step {
@@ -80,8 +91,8 @@ fn compile(toolchain: &Toolchain, what: &str, packages: &[String]) -> Result<()>
 }
 
 /// The bytes of a compiled program.
-fn built(name: &str) -> Result<Vec<u8>> {
-    let file = paths::bare_target()
+fn built(name: &str, features: &[String]) -> Result<Vec<u8>> {
+    let file = paths::bare_target_with(features)
         .join(toolchain::TARGET)
         .join(toolchain::PROFILE)
         .join(name);

@@ -31,7 +31,7 @@ pub fn lint() -> Result<Status> {
     );
     groups.extend(kernels.into_iter().map(|kernel| vec![kernel]));
     for packages in groups {
-        let mut command = toolchain.cargo("clippy");
+        let mut command = toolchain.cargo("clippy", &paths::bare_target());
         for package in &packages {
             command.args(["--package", package]);
         }

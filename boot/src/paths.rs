@@ -16,6 +16,16 @@ pub fn bare_target() -> PathBuf {
     root().join("target/bare")
 }
 
+/// The same for packages built with cargo features: the files have the same names there.
+pub fn bare_target_with(features: &[String]) -> PathBuf {
+    match features {
+        [] => bare_target(),
+        _ => root()
+            .join("target")
+            .join(format!("bare-{}", features.join("-"))),
+    }
+}
+
 /// What the host tool keeps: images, symbols, generated disks, remembered answers. Created if missing.
 pub fn state() -> Result<PathBuf> {
     folder(root().join("target/postern"))

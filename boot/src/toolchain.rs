@@ -208,8 +208,9 @@ impl Toolchain {
         }
     }
 
-    /// `cargo SUBCOMMAND` for bare metal, in the workspace's root, with an environment of its own.
-    pub fn cargo(&self, subcommand: &str) -> Command {
+    /// `cargo SUBCOMMAND` for bare metal, in the workspace's root, with an environment of its own; `target` is where it puts
+    /// its files ([`paths::bare_target`]).
+    pub fn cargo(&self, subcommand: &str, target: &Path) -> Command {
         let mut command = Command::new(&self.cargo);
         clean(&mut command);
         command.current_dir(paths::root()).arg(subcommand).args([
@@ -220,7 +221,7 @@ impl Toolchain {
             "--target-dir",
         ]);
         command
-            .arg(paths::bare_target())
+            .arg(target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags())
             // Cargo says how far it is, although nobody but `progress` sees it.
             .env("CARGO_TERM_PROGRESS_WHEN", "always")

@@ -412,4 +412,9 @@ impl System {
     pub fn info(self) -> Result<(u64, u64, u64), Error> {
         invoke(self.0, system::INFO, [0; 4]).map(|w| (w[0], w[1], w[2]))
     }
+
+    /// Most TSC ticks between a kernel entry and its exit so far; 0 unless the kernel was built to measure it.
+    pub fn longest_section(self) -> Result<u64, Error> {
+        invoke(self.0, system::INFO, [0; 4]).map(|w| w[3])
+    }
 }

@@ -18,6 +18,8 @@ const UNIT: u64 = 64;
 const ZERO_LIMIT: u64 = 64 << 10;
 /// Most objects made at once.
 const COUNT_LIMIT: u64 = 64;
+/// Most objects made in an entry that has zeroed: 64 threads cost more than zeroing does.
+const AFTER_ZEROING: u64 = 32;
 
 /// What `RETYPE` asks for.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +167,7 @@ pub fn retype(
             zeroed,
         }
         .store(untyped);
-        if zeroed < end {
+        if zeroed < end || request.count > AFTER_ZEROING {
             return Err(Error::Again);
         }
     }

@@ -2,16 +2,18 @@
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
 //! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`traced`].
+//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`stress`] with [`crowd`], and [`traced`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod clock;
+mod crowd;
 mod ipc;
 mod objects;
 mod partner;
 mod report;
+mod stress;
 mod team;
 mod traced;
 mod traps;
@@ -110,6 +112,7 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "cap.mint_delete" => objects::mint_delete(bench),
         "cap.revoke.100" => objects::revoke(bench),
         "space.map_unmap" => objects::map_unmap(bench),
+        "kernel.longest_section" => stress::longest_section(bench),
         "thread.life" => objects::thread_life(bench),
         _ => Err("no such id".into()),
     }

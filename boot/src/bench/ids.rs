@@ -11,6 +11,8 @@ pub enum Source {
     Boot,
     /// `apps/crossings`, single-stepped.
     Trace,
+    /// The same program, on a kernel that measures itself (system `section`).
+    Section,
     /// The kernel's ELF file.
     File,
 }
@@ -18,7 +20,7 @@ pub enum Source {
 impl Source {
     /// Whether it can be measured in time.
     pub fn has_time(self) -> bool {
-        !matches!(self, Source::File | Source::Trace)
+        !matches!(self, Source::File | Source::Trace | Source::Section)
     }
 }
 
@@ -54,7 +56,7 @@ const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> 
     }
 }
 
-use Source::{Boot, Crossings, File, Limits};
+use Source::{Boot, Crossings, File, Limits, Section};
 
 /// All of it, in the order of the table.
 #[rustfmt::skip]
@@ -87,6 +89,7 @@ pub const ALL: &[Id] = &[
     id("cap.revoke.100", Crossings, "one REVOKE of 100 copies"),
     id("space.map_unmap", Crossings, "a page into a space, and out of it"),
     id("thread.life", Crossings, "retype, configure, registers, priority, start, one call, suspend, delete"),
+    Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },
     Id { unit: "bytes", ..id("kernel.text", File, "size of the kernel's code") },
 ];

@@ -88,6 +88,7 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         Source::Limits,
         Source::Crossings,
         Source::Trace,
+        Source::Section,
         Source::Boot,
         Source::File,
     ] {
@@ -113,7 +114,8 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
 impl Suite {
     fn measure(&mut self, source: Source, ids: &[&'static Id]) -> Result<()> {
         match source {
-            Source::Crossings => self.crossings(ids),
+            Source::Crossings => self.crossings("bench", ids),
+            Source::Section => self.crossings("section", ids),
             Source::Limits => self.limits(ids),
             Source::Trace => self.trace(ids),
             Source::Boot => self.boots(ids),
@@ -122,8 +124,8 @@ impl Suite {
     }
 
     /// Boots the kernel with the measuring program.
-    fn crossings(&mut self, ids: &[&'static Id]) -> Result<()> {
-        let mut system = System::load("bench")?;
+    fn crossings(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
+        let mut system = System::load(system)?;
         let nonce = exec::nonce();
         let program = system.program("crossings").context("no `crossings`")?;
         program.args = vec!["measure".into(), nonce.clone(), self.samples.to_string()];

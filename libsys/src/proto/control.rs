@@ -22,6 +22,8 @@ pub const LOG: u32 = 0x105;
 pub const SAY: u32 = 0x106;
 /// `w0` = program id: ends that program, as if it had crashed. It is started anew at once if the manifest says so.
 pub const KILL: u32 = 0x107;
+/// Replies `w0` = most TSC ticks between a kernel entry and its exit so far (0 unless the kernel was built to measure it).
+pub const SECTION: u32 = 0x108;
 
 /// Reply label of a refused request; 0 = done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,6 +56,11 @@ pub fn log(position: u64) -> (Vec<u8>, u64) {
     (bytes[..count].to_vec(), start)
 }
 
+/// The answer to SECTION.
+pub fn longest_section() -> u64 {
+    SYSTEM.longest_section().unwrap_or(0)
+}
+
 fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     // These types encode always: the error is for formats and buffers that postcard's vector is not.
     postcard::to_allocvec(value).unwrap_or_default()

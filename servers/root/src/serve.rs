@@ -12,7 +12,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
-use libsys::proto::control::{EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, Status};
+use libsys::proto::control::{
+    EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, SECTION, Status,
+};
 use libsys::syscall::{Answer, CALLER, Output, Words, recv, recv_until, reply_recv_with};
 use libsys::time::Instant;
 
@@ -103,7 +105,7 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             log::line(&format!("{}: {line}", system.programs[index].name()));
             Reaction::Words(0, [0; 4])
         }
-        PS | MEM | LOG | POWER_OFF | KILL if facet != facet::CONTROL => {
+        PS | MEM | LOG | POWER_OFF | KILL | SECTION if facet != facet::CONTROL => {
             Reaction::Words(Status::NotPermitted as u32, [0; 4])
         }
         PS => bytes(control::processes(&system.programs), 0),
@@ -112,6 +114,7 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             let (text, position) = control::log(w0);
             bytes(text, position)
         }
+        SECTION => Reaction::Words(0, [control::longest_section(), 0, 0, 0]),
         KILL => kill(system, index, w0),
         POWER_OFF => power::off(w0 as u8, system.acpi.pm1a_control),
         label => {

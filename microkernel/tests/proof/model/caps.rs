@@ -50,23 +50,22 @@ pub struct Cap {
 
 /// What one entry may do.
 pub struct Budget {
-    pub capabilities: u32,
-    pub empty_slots: u32,
+    work: u32,
 }
+
+/// What a capability counts, if an empty slot counts 1.
+const CAPABILITY: u32 = 25;
 
 impl Budget {
     pub fn new() -> Self {
-        Self {
-            capabilities: 32,
-            empty_slots: 1024,
-        }
+        Self { work: 400 }
     }
 
-    fn spend(count: &mut u32) -> Result<(), Error> {
-        if *count == 0 {
+    fn spend(&mut self, work: u32) -> Result<(), Error> {
+        if self.work < work {
             return Err(Error::Again);
         }
-        *count -= 1;
+        self.work -= work;
         Ok(())
     }
 }
@@ -300,7 +299,7 @@ impl Model {
                 self.uproot(Place::Slot(table, 0));
                 self.tables.remove(&table);
             } else if self.is_empty(Place::Slot(table, index)) {
-                Budget::spend(&mut budget.empty_slots)?;
+                budget.spend(1)?;
                 self.dying.last_mut().expect("listed").1 += 1;
             } else {
                 self.remove(Place::Slot(table, index), budget)?;
@@ -311,7 +310,7 @@ impl Model {
 
     /// Destroys a capability without children; an original takes its object along.
     fn destroy(&mut self, place: Place, budget: &mut Budget) -> Result<(), Error> {
-        Budget::spend(&mut budget.capabilities)?;
+        budget.spend(CAPABILITY)?;
         let (kind, object, original) = {
             let cap = &self.caps[&place];
             (cap.kind, cap.object, cap.original)
@@ -353,7 +352,7 @@ impl Model {
                     let endpoint = &self.endpoints[&object];
                     let first = endpoint.senders.front().or(endpoint.receivers.front());
                     let Some(&waiter) = first else { break };
-                    Budget::spend(&mut budget.capabilities)?;
+                    budget.spend(CAPABILITY)?;
                     self.cancel(waiter, Error::PartnerDied);
                 }
                 assert!(self.endpoints[&object].pending.is_empty());

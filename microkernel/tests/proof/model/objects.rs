@@ -150,7 +150,7 @@ impl Model {
             let from = zeroed.max(used);
             zeroed = end.min(from + (64 << 10));
             self.mark(place, used, zeroed);
-            if zeroed < end {
+            if zeroed < end || count > 32 {
                 return Err(Error::Again);
             }
         }
