@@ -229,9 +229,11 @@ impl Clients {
         Ok(())
     }
 
-    fn drop_silent(&mut self) {
+    fn drop_silent(&mut self) -> Result<(), IoError> {
         self.all
             .retain(|_, client| client.heard.elapsed() < SILENCE);
+        // There may be room again.
+        self.listen(self.all.len() < MOST)
     }
 }
 
@@ -276,7 +278,7 @@ fn serve(root: &str, port: u16) -> Result<(), IoError> {
             }
         }
         if Instant::now() >= until {
-            clients.drop_silent();
+            clients.drop_silent()?;
             until = round();
         }
     }

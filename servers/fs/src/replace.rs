@@ -8,16 +8,17 @@
 //! 3. `from` names `to`'s old clusters and is marked as doomed;
 //! 4. `from` is removed as any file is, which frees them.
 //!
-//! The marks are bits of the entry's case byte that nobody else uses.
+//! The marks are bits of the entry's case byte. Bits 3 and 4 are the case, bits 0 and 1 Windows' marks of encrypted files
+//! (`FAT_DIRENT_NT_BYTE_ENCRYPTED`, `..._BIG_HEADER`); of the others nobody makes use today.
 
 use crate::cache::Shared;
 use crate::disk::{Disk, DiskError};
 use hadris_fat_raw::{ENTRY_SIZE, FatKind, ShortEntry, Slot};
 
 /// Mark: if another entry names the same clusters, this one is no more; else it stays.
-pub const LEAVING: u8 = 0x01;
+pub const LEAVING: u8 = 0x20;
 /// Mark: this entry and its clusters are no more.
-pub const DOOMED: u8 = 0x02;
+pub const DOOMED: u8 = 0x40;
 
 /// The slots of two files, as offsets on the disk.
 #[derive(Debug, Clone, Copy)]

@@ -207,19 +207,19 @@ impl Server for Files {
     }
 
     fn stat(&mut self, session: &mut Session) -> Result<Stat, IoError> {
-        let (volume, open) = self.mount.of(session)?;
-        let kind = if open.is_directory() {
-            Kind::Directory
-        } else {
-            Kind::Block
-        };
-        let block_size = volume.cluster_size();
-        let size = volume.size(open);
-        Ok(Stat {
-            size: self.mount.judge(size)?,
-            block_size,
-            kind,
-        })
+        let stat = self.mount.of(session).and_then(|(volume, open)| {
+            let kind = if open.is_directory() {
+                Kind::Directory
+            } else {
+                Kind::Block
+            };
+            Ok(Stat {
+                size: volume.size(open)?,
+                block_size: volume.cluster_size(),
+                kind,
+            })
+        });
+        self.mount.judge(stat)
     }
 
     fn sync(&mut self, _: &mut Session, _: Request) -> Reaction<'_> {

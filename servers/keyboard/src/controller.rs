@@ -60,16 +60,18 @@ impl Controller {
 
     /// The next scan code, if there is one.
     pub fn scan_code(&self) -> Option<u8> {
-        loop {
+        // A mouse that is not silent after all must not keep us.
+        for _ in 0..LEFT_OVER {
             let status = self.status();
             if status & FULL == 0 || status == 0xff {
-                return None;
+                break;
             }
             let byte = self.take();
             if status & MOUSE == 0 {
                 return Some(byte);
             }
         }
+        None
     }
 
     fn status(&self) -> u8 {

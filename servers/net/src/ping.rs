@@ -69,6 +69,15 @@ impl<C> Pings<C> {
         });
     }
 
+    /// Forgets those whose answers nobody waits for.
+    pub fn retain(&mut self, network: &mut Network, waits: impl Fn(&C) -> bool) {
+        for ping in self.waiting.extract_if(.., |ping| !waits(&ping.waits)) {
+            if let Target::Resolving(lookup) = ping.target {
+                lookup.cancel(network);
+            }
+        }
+    }
+
     /// When [`Pings::advance`] has something to do by itself.
     pub fn deadline(&self) -> Option<Instant> {
         self.waiting.iter().map(|ping| ping.until).min()

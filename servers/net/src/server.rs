@@ -76,6 +76,12 @@ impl NetServer {
         self.stack.as_mut().map_err(|error| *error)
     }
 
+    /// Sets a caller aside. Those that have given up hold Reply objects in vain.
+    fn park(&mut self, request: Request) -> Result<Waiting, IoError> {
+        self.gone();
+        request.park().map(Waiting)
+    }
+
     /// Does what a session is asked for, or parks the caller.
     fn work(&mut self, session: u32, work: Work, request: Request) -> Reaction<'static> {
         let now = now();
@@ -88,19 +94,18 @@ impl NetServer {
             stack.poll(now);
             return Err(IoError::WouldBlock);
         }
-        let caller = Waiting(request.park()?);
-        stack.wait(session, work, caller, now);
+        let caller = self.park(request)?;
+        self.stack()?.wait(session, work, caller, now);
         Ok(Done::Later)
     }
 
     fn events(&mut self, request: Request) -> Reaction<'static> {
         let (client, now) = (request.client(), now());
-        let stack = self.stack()?;
-        match stack.events(client, &Present(&request))? {
+        match self.stack()?.events(client, &Present(&request))? {
             0 => {
                 let until = (request.words[0] != 0).then(|| instant(request.words[0]));
-                let caller = Waiting(request.park()?);
-                stack.wait_for_events(client, until, caller, now);
+                let caller = self.park(request)?;
+                self.stack()?.wait_for_events(client, until, caller, now);
                 Ok(Done::Later)
             }
             count => Ok(Done::Words([count, 0, 0, 0])),
@@ -115,12 +120,12 @@ impl NetServer {
         Present(&request).copy_in(0, host)?;
         let host = Host::parse(str::from_utf8(host).map_err(|_| IoError::BadRequest)?)?;
         let (until, now) = (instant(request.words[0]), now());
-        let stack = self.stack()?;
-        if !stack.may_ping() {
+        self.gone();
+        if !self.stack()?.may_ping() {
             return Err(IoError::WouldBlock);
         }
         let caller = Waiting(request.park()?);
-        stack.ping(caller, host, until, now);
+        self.stack()?.ping(caller, host, until, now);
         Ok(Done::Later)
     }
 }

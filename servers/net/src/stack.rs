@@ -58,7 +58,8 @@ pub struct Stack<L, C> {
     pool: Pool,
     pings: Pings<C>,
     sessions: Sessions,
-    next: u32,
+    /// The latest session's number.
+    last: u32,
     waiting: Vec<Waiting<C>>,
     deadline: Option<Instant>,
 }
@@ -74,7 +75,7 @@ impl<L: Link, C: Caller> Stack<L, C> {
             network,
             pool: Pool::default(),
             sessions: Sessions::new(),
-            next: 1,
+            last: 0,
             waiting: Vec::new(),
             deadline: None,
         };
@@ -87,8 +88,8 @@ impl<L: Link, C: Caller> Stack<L, C> {
     /// # Errors
     /// `NotFound`: no such name. `InUse`: somebody listens there. `OutOfMemory`: too many sockets.
     pub fn open(&mut self, name: &str, client: u32, now: Instant) -> Result<u32, IoError> {
+        let number = self.number();
         let (pool, network) = (&mut self.pool, &mut self.network);
-        let number = self.next;
         let kind = match Name::parse(name)? {
             Name::Frames => {
                 self.frames.tap(number);
@@ -121,7 +122,6 @@ impl<L: Link, C: Caller> Stack<L, C> {
                 Kind::Datagrams(Datagrams::at(&mut self.network, port))
             }
         };
-        self.next += 1;
         let session = Session {
             client,
             kind,
@@ -130,6 +130,16 @@ impl<L: Link, C: Caller> Stack<L, C> {
         self.sessions.insert(number, session);
         self.poll(now);
         Ok(number)
+    }
+
+    /// A number that no session has: they are counted anew after 2^32.
+    fn number(&mut self) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if !self.sessions.contains_key(&self.last) {
+                return self.last;
+            }
+        }
     }
 
     fn check_datagrams(&self, port: Option<u16>) -> Result<(), IoError> {
@@ -171,6 +181,7 @@ impl<L: Link, C: Caller> Stack<L, C> {
     /// Forgets callers that no longer wait.
     pub fn forget_dead(&mut self) {
         self.waiting.retain(|waiting| waiting.caller.is_alive());
+        self.pings.retain(&mut self.network, C::is_alive);
     }
 
     /// Does what a session is asked for, if that needs no waiting.

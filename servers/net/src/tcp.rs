@@ -353,7 +353,10 @@ impl Listener {
     /// The name of the next connection; `None` if there is none.
     pub fn read(&mut self, memory: &impl Memory) -> Option<Result<usize, IoError>> {
         let handle = *self.ready.front()?;
-        let number = self.next;
+        let mut number = self.next;
+        while self.named.contains_key(&number) {
+            number = Self::after(number);
+        }
         let name = format!("tcp:accepted:{number}");
         if memory.length() < name.len() {
             return Some(Err(IoError::BadBuffer));
@@ -363,8 +366,13 @@ impl Listener {
         }
         self.ready.pop_front();
         self.named.insert(number, handle);
-        self.next = number & 0xffff_0000 | number.wrapping_add(1) & 0xffff;
+        self.next = Self::after(number);
         Some(Ok(name.len()))
+    }
+
+    /// The number that follows; the port stays.
+    const fn after(number: u32) -> u32 {
+        number & 0xffff_0000 | number.wrapping_add(1) & 0xffff
     }
 
     /// The connection of a name that was read.

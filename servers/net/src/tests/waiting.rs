@@ -2,6 +2,8 @@
 
 use super::Random;
 use crate::fake::{Client, World};
+use crate::name::Host;
+use crate::ping;
 use crate::session::Work;
 use crate::stack::Answer;
 use libsys::proto::io::{IoError, READABLE, WRITABLE};
@@ -88,6 +90,27 @@ fn those_who_wait_are_told_or_forgotten() {
             .iter()
             .all(|client| client.answer() == Some(Err(IoError::BadRequest)))
     );
+}
+
+#[test]
+fn echoes_for_the_dead_are_forgotten() {
+    let mut world = World::new();
+    let until = world.now + Duration::from_secs(1_000_000);
+    let clients: Vec<Client> = (0..ping::MOST).map(|_| Client::new(&[])).collect();
+    for (client, host) in clients
+        .iter()
+        .zip(["10.0.0.9", "slow.example"].iter().cycle())
+    {
+        let host = Host::parse(host).unwrap();
+        world.stacks[0].ping(client.clone(), host, until, world.now);
+    }
+    assert!(!world.stacks[0].may_ping());
+    clients[1..].iter().for_each(Client::die);
+    world.stacks[0].forget_dead();
+    assert!(world.stacks[0].may_ping());
+    world.pass(Duration::from_secs(1_000_001));
+    assert_eq!(clients[0].answer(), Some(Err(IoError::TimedOut)));
+    assert!(clients[1..].iter().all(|client| client.answer().is_none()));
 }
 
 #[test]
