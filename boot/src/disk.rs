@@ -7,12 +7,32 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
+use manifest::{Device, Manifest};
+
 use crate::paths;
 
 /// Bytes of a sector, the unit of every disk.
 const SECTOR: u64 = 512;
 /// Sectors of the default disk: 1 MiB.
 const DEFAULT_SECTORS: u64 = 2048;
+
+/// PCI vendor and device ids of a virtio block device, transitional and modern (virtio 1.2, 4.1.2.1 and 5).
+const VIRTIO: u16 = 0x1af4;
+const BLOCK: [u16; 2] = [0x1001, 0x1042];
+
+/// How many disks a system has drivers for.
+pub fn served(manifest: &Manifest) -> usize {
+    let devices = manifest
+        .programs
+        .iter()
+        .flat_map(|program| &program.devices);
+    devices
+        .filter(|device| {
+            matches!(device, Device::Pci { vendor: VIRTIO, device, .. }
+                if device.iter().any(|id| BLOCK.contains(id)))
+        })
+        .count()
+}
 
 /// Checks that `file` can be a disk.
 ///
@@ -73,6 +93,15 @@ pub fn generated(sectors: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_serves_the_disks_it_has_drivers_for() {
+        let count = |name: &str| {
+            let system = crate::system::System::load(name).expect("it comes with Postern");
+            served(&system.manifest)
+        };
+        assert_eq!((count("default"), count("bench")), (1, 0));
+    }
 
     #[test]
     fn the_default_disk_is_a_disk() {

@@ -67,6 +67,14 @@ pub struct Outcome {
 pub fn run(options: &Options) -> Result<Status> {
     check(options)?;
     let system = System::load(&options.system)?;
+    let served = disk::served(&system.manifest);
+    if options.disks.len() > served {
+        note(&format!(
+            "{} disks, but system {} serves only {served}; several disks come with a later version",
+            options.disks.len(),
+            system.manifest.name
+        ));
+    }
     let interactive = options.exec.is_empty();
     let mut stdout = std::io::stdout();
     let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());
