@@ -159,6 +159,7 @@ fn receive_from(thread: ThreadRef) -> Result<Ref<Endpoint>, Error> {
 }
 
 /// The Reply object named by RSI.
+#[inline(always)]
 fn reply_object(thread: ThreadRef) -> Result<Ref<Reply>, Error> {
     object::named(thread.slot(thread.frame().rsi.get())?, 0)
 }
