@@ -1,7 +1,7 @@
 //! QEMU's monitor: a second line to the emulator, beside the serial one.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::qemu;
 
 /// How long QEMU may take to answer.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// QEMU's machine protocol (QMP) on a socket in a temporary folder, which goes with the value.
 pub struct Monitor {
@@ -60,13 +60,23 @@ impl Monitor {
             let command = json!({"execute": command, "arguments": arguments});
             let text = format!("{}\n{command}\n", json!({"execute": "qmp_capabilities"}));
             stream.write_all(text.as_bytes())?;
-            // QEMU drops what it has not read when the line is cut, so wait for its answers. It may have ended by then.
-            let lines = BufReader::new(stream).lines().map_while(Result::ok);
-            let messages = lines.map_while(|line| serde_json::from_str::<Value>(&line).ok());
-            let mut answers = messages.filter(|message| {
-                message.get("return").is_some() || message.get("error").is_some()
-            });
-            std::io::Result::Ok(answers.nth(1).unwrap_or_default())
+            // QEMU drops what it has not read when the line is cut, so wait for its answers.
+            let mut answers = 0;
+            for line in BufReader::new(stream).lines() {
+                let line = match line {
+                    // The limit.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
+                    // It has ended.
+                    Err(_) => break,
+                    Ok(line) => line,
+                };
+                let message: Value = serde_json::from_str(&line).unwrap_or_default();
+                answers += u8::from(message.get("return").or(message.get("error")).is_some());
+                if answers == 2 {
+                    return Ok(message);
+                }
+            }
+            Ok(Value::Null)
         };
         let answer = talk().context("QEMU's monitor does not answer")?;
         match answer.get("error") {

@@ -118,6 +118,12 @@ pub fn endpoint(name: &str) -> Option<Slot> {
     Some(Slot(*slot))
 }
 
+/// The argument that follows the argument `name`.
+pub fn argument(name: &str) -> Option<&'static str> {
+    let mut from = info().args.iter().skip_while(|word| *word != name);
+    from.nth(1).map(|word| word.as_str())
+}
+
 /// The endpoint this program receives from.
 pub const ENDPOINT: Slot = Slot(program::ENDPOINT);
 

@@ -8,7 +8,7 @@ use postern::run::Outcome;
 use postern::status::Status;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use tests::execute;
+use tests::{execute, hex};
 
 const MIB: usize = 1 << 20;
 
@@ -38,10 +38,7 @@ fn random_disk(size: usize) -> (NamedTempFile, Vec<u8>) {
 #[test]
 fn the_digest_is_the_hosts() {
     let (disk, bytes) = random_disk(64 * MIB);
-    let digest: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex(&Sha256::digest(&bytes));
     for memory in [256 * MIB, 64 * MIB] {
         let options = Options {
             memory: memory as u64,
@@ -130,8 +127,7 @@ fn odd_ranges() {
     let expected: String = ranges
         .iter()
         .map(|&(offset, size)| {
-            let digest = Sha256::digest(&bytes[offset..offset + size]);
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex(&Sha256::digest(&bytes[offset..offset + size]));
             format!("{digest}  disk:0\n")
         })
         .collect();

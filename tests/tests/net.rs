@@ -1,7 +1,6 @@
 //! The network: addresses by DHCP, echoes, files fetched, and what goes wrong. All traffic stays on this machine's loopback:
 //! QEMU's user network carries 10.0.2.2 to 127.0.0.1.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 
@@ -9,15 +8,10 @@ use postern::image;
 use postern::qemu::{self, Options};
 use postern::run;
 use postern::status::Status;
-use postern::system::System;
 use sha2::{Digest, Sha256};
 use tests::session::{PROMPT, Session};
 use tests::web::free_port;
-use tests::{LIMIT, execute, probing, seat};
-
-fn system(name: &str) -> System {
-    System::load(name).expect("it comes with Postern")
-}
+use tests::{LIMIT, default_system, execute, hex, probing, seat};
 
 fn commands<S: ToString>(commands: &[S]) -> Options {
     Options {
@@ -34,12 +28,7 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&Sha256::digest(bytes))
 }
 
 /// A web server of this test, one request a connection. `/N` is N bytes; `/chunks` comes in chunks, `/short` breaks off.
@@ -174,7 +163,7 @@ fn wrong_names_and_sizes_are_refused() {
 #[test]
 fn a_machine_without_a_network_device() {
     let _seat = seat();
-    let mut system = system("default");
+    let mut system = default_system();
     let commands = [
         "net",
         "ping 10.0.2.2",
@@ -215,7 +204,7 @@ fn a_machine_without_a_network_device() {
 
 #[test]
 fn a_network_server_that_dies_in_the_middle() {
-    let mut system = system("default");
+    let mut system = default_system();
     let servers = ["console", "names", "net"];
     let reader = probing("reader", 60, "blocked tcp:listen:7", &servers);
     system.manifest.programs.push(reader);
@@ -236,7 +225,7 @@ fn a_network_server_that_dies_in_the_middle() {
 #[test]
 fn a_malicious_client_is_refused_and_nobody_else_notices() {
     let port = serve_on_host();
-    let mut system = system("default");
+    let mut system = default_system();
     let hostile = probing(
         "hostile",
         45,

@@ -44,7 +44,6 @@ fn word() -> Result<&'static str, String> {
 
 /// The number behind an argument.
 fn number(name: &str) -> Result<u64, String> {
-    let mut words = rt::info().args.iter().skip_while(|word| *word != name);
-    let number = words.nth(1).and_then(|word| word.parse().ok());
+    let number = rt::argument(name).and_then(|word| word.parse().ok());
     number.ok_or_else(|| format!("{name} needs a number"))
 }

@@ -12,12 +12,8 @@ fn start() {
 }
 
 fn fault(reads: u64) {
-    let mut arguments = libsys::rt::info()
-        .args
-        .iter()
-        .skip_while(|word| *word != "--fault-on-read")
-        .skip(1);
-    if arguments.next().and_then(|number| number.parse().ok()) == Some(reads) {
+    let number = libsys::rt::argument("--fault-on-read");
+    if number.and_then(|number| number.parse().ok()) == Some(reads) {
         // SAFETY: an invalid instruction has no effect but the exception, which is what the test wants.
         unsafe { core::arch::asm!("ud2", options(nomem, nostack)) }
     }

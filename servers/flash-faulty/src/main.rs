@@ -14,11 +14,8 @@ fn start() {
 }
 
 fn fault(reads: u64) {
-    let arguments = &libsys::rt::info().args;
-    let mut number = arguments
-        .iter()
-        .skip_while(|word| *word != "--fault-on-read");
-    if number.nth(1).and_then(|number| number.parse().ok()) == Some(reads) {
+    let number = libsys::rt::argument("--fault-on-read");
+    if number.and_then(|number| number.parse().ok()) == Some(reads) {
         panic!("as the test wants");
     }
 }

@@ -16,11 +16,8 @@ fn start() {
 }
 
 fn fault(writes: u64) {
-    let arguments = &libsys::rt::info().args;
-    let mut number = arguments
-        .iter()
-        .skip_while(|word| *word != "--fault-on-write");
-    if number.nth(1).and_then(|number| number.parse().ok()) == Some(writes) {
+    let number = libsys::rt::argument("--fault-on-write");
+    if number.and_then(|number| number.parse().ok()) == Some(writes) {
         panic!("as the test wants");
     }
 }

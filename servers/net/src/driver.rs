@@ -46,7 +46,7 @@ struct Ring<P: Platform> {
     queue: VirtQueue<HalOf<P>, QUEUE>,
     buffers: NonNull<u8>,
     /// Buffer and bytes of each descriptor that the device has.
-    held: [(u8, u16); QUEUE],
+    held: [Option<(u8, u16)>; QUEUE],
     /// Buffers that the device does not have.
     free: heapless::Vec<u8, QUEUE>,
     /// The device was not told of the latest buffers.
@@ -64,7 +64,7 @@ impl<P: Platform> Ring<P> {
         Ok(Self {
             queue,
             buffers,
-            held: [(0, 0); QUEUE],
+            held: [None; QUEUE],
             free: (0..QUEUE as u8).collect(),
             untold: false,
         })
@@ -93,14 +93,18 @@ impl<P: Platform> Ring<P> {
         };
         // Cannot be full: there is a descriptor for every buffer.
         let token = token.expect("the queue has room for every buffer");
-        self.held[token as usize] = (index, length as u16);
+        self.held[token as usize] = Some((index, length as u16));
         self.untold = true;
     }
 
     /// A buffer that the device has finished with: its index, and how many bytes the device says it has written.
+    ///
+    /// # Panics
+    /// The device gives back what it does not have: only its reset, before the next driver, helps then.
     fn taken(&mut self, writable: bool) -> Option<(u8, usize)> {
         let token = self.queue.peek_used()?;
-        let (index, length) = *self.held.get(token as usize)?;
+        let held = self.held.get_mut(token as usize).and_then(Option::take);
+        let (index, length) = held.expect("the device gives back what it was given");
         let buffer: *mut [u8] = self.buffer(index, length as usize);
         // SAFETY: the same buffer as in `give`.
         let popped = unsafe {

@@ -35,8 +35,13 @@ impl Fallback {
         let mut parts = text.split(',');
         let (address, prefix) = parts.next()?.split_once('/')?;
         let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
+        // smoltcp panics at an address that is not one machine's.
+        let one = |address: &Ipv4Addr| {
+            !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
+        };
+        let address = address.parse().ok().filter(one)?;
         let fallback = Self {
-            address: Ipv4Cidr::new(address.parse().ok()?, prefix),
+            address: Ipv4Cidr::new(address, prefix),
             gateway: parts.next()?.parse().ok()?,
             dns: parts.next()?.parse().ok()?,
         };
@@ -266,6 +271,9 @@ mod tests {
             "10.0.2.15/24,10.0.2.2,10.0.2.3,",
             "10.0.2.15/x,10.0.2.2,10.0.2.3",
             "host/24,10.0.2.2,10.0.2.3",
+            "0.0.0.0/24,10.0.2.2,10.0.2.3",
+            "224.0.0.1/24,10.0.2.2,10.0.2.3",
+            "255.255.255.255/24,10.0.2.2,10.0.2.3",
         ] {
             assert_eq!(Fallback::parse(bad), None, "{bad}");
         }

@@ -100,8 +100,8 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
         }
         SAY => {
             let text = lent_text(message.lease.length());
-            // A line of its own cannot pretend to be root's.
-            let line = text.lines().next().unwrap_or_default();
+            // A line of its own, or a carriage return, cannot pretend to be root's.
+            let line = text.split(char::is_control).next().unwrap_or_default();
             log::line(&format!("{}: {line}", system.programs[index].name()));
             Reaction::Words(0, [0; 4])
         }
