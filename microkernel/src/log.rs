@@ -117,8 +117,8 @@ mod tests {
     /// A panic in the middle of a line, while a driver owns the serial line: the lock is free again, and nobody owns the line.
     #[test]
     fn a_panic_takes_the_log_from_whoever_holds_it() {
-        line(format_args!("before"));
         set_quiet();
+        line(format_args!("before"));
         core::mem::forget(LOG.lock());
         take_over();
         line(format_args!("after"));

@@ -289,21 +289,29 @@ fn the_receiver_of_an_interrupt_dies() {
         (irq.progress.get(), irq.count.get()),
         (Progress::Delivered, 1)
     );
+    let dead = receiver.address() & !4095;
+    let before = pair.world.page(dead);
     pair.done(IRQS + 2, irq::ACK, [0; 4]);
     assert_eq!(irq.progress.get(), Progress::Pending);
+    assert!(
+        pair.world.page(dead) == before,
+        "the dead thread's memory changed"
+    );
     pair.compare().expect("the model says the same");
 }
 
-/// An interrupt that waits at an endpoint nobody receives at is idle, unbound, and may be bound anew when that endpoint goes.
+/// An interrupt that waits at an endpoint leaves it when its binding is revoked, and may be bound anew.
 #[test]
-fn an_endpoint_dies_with_an_interrupt_pending() {
+fn a_binding_is_revoked_with_the_interrupt_pending() {
     let mut pair = Scene::new().0;
-    pair.done(IRQS + 2, irq::BIND, [ENDPOINTS, 7, 0, 0]);
+    let derived = [100, ENDPOINTS, endpoint::ALL as u64, 0];
+    pair.done(OWN, captable::DERIVE, derived);
+    pair.done(IRQS + 2, irq::BIND, [100, 7, 0, 0]);
     pair.done(IRQS + 2, irq::RAISE, [0; 4]);
     let again = [ENDPOINTS + 1, 8, 0, 0];
     let (status, _) = pair.invoke(IRQS + 2, irq::BIND, again);
     assert_eq!(Error::from_code(status), Some(Error::BadState));
-    pair.done(OWN, captable::DELETE, [ENDPOINTS, 0, 0, 0]);
+    pair.done(OWN, captable::REVOKE, [100, 0, 0, 0]);
     pair.compare().expect("the model says the same");
     pair.done(IRQS + 2, irq::BIND, again);
     pair.compare().expect("the model says the same");
