@@ -73,6 +73,7 @@ pub fn revoke(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result
 /// Removes a capability and everything derived from it; an original takes its object along.
 pub fn delete(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
     if is_name(slot) && !tree::has_children(slot) {
+        budget.take()?;
         tree::remove(slot);
     } else {
         remove(kernel, slot, budget)?;
