@@ -22,7 +22,7 @@ pub struct Kernel {
     pub idle: ThreadRef,
     /// Threads that could run.
     pub ready: Ready,
-    /// Deadlines and the time slice.
+    /// Deadlines and the turn.
     pub timer: Timer,
     /// Which Space has which id.
     pub spaces: SpaceIds,

@@ -1,4 +1,4 @@
-//! Deadlines and the time slice: one hardware timer, set to whatever comes first.
+//! Deadlines and the turn: one hardware timer, set to whatever comes first.
 
 use abi::Error;
 use intrusive_collections::{KeyAdapter, RBTree, UnsafeRef, intrusive_adapter};
