@@ -12,7 +12,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::progress::Step;
 use crate::system::System;
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::{self, Frames, Toolchain};
 use crate::{paths, symbols::Symbols};
 
 /// A system, ready to boot.
@@ -31,16 +31,19 @@ pub struct Image {
 /// A program does not compile (the error is the compiler's), or a file cannot be written.
 pub fn build(system: &System) -> Result<Image> {
     let toolchain = toolchain::ensure()?;
-    compile(&toolchain, "the loader", &["loader".into()], &[])?;
+    let compile = |what, packages: &[String], features: &[String], frames| {
+        compile(&toolchain, what, packages, features, frames)
+    };
+    compile("the loader", &["loader".into()], &[], Frames::Pointers)?;
     let (package, kernel) = match system.manifest.kernel.as_str() {
         "" => ("microkernel", archive::KERNEL),
         other => (other, other),
     };
     let features = &system.manifest.kernel_features;
-    compile(&toolchain, "the kernel", &[package.into()], features)?;
+    compile("the kernel", &[package.into()], features, Frames::DebugInfo)?;
     let mut programs = system.packages();
     programs.push(archive::ROOT.into());
-    compile(&toolchain, "the user programs", &programs, &[])?;
+    compile("the user programs", &programs, &[], Frames::Pointers)?;
 
     let folder = paths::folder(paths::state()?.join(&system.manifest.name))?;
     let mut files = BTreeMap::new();
@@ -49,8 +52,10 @@ pub fn build(system: &System) -> Result<Image> {
     files.insert(archive::MANIFEST.to_string(), manifest);
     let programs = programs
         .iter()
-        .map(|name| (name.as_str(), built(name, &[])));
-    for (name, elf) in programs.chain([(archive::KERNEL, built(kernel, features))]) {
+        .map(|name| (name.as_str(), built(name, Frames::Pointers, &[])));
+    for (name, elf) in
+        programs.chain([(archive::KERNEL, built(kernel, Frames::DebugInfo, features))])
+    {
         let elf = elf?;
         paths::write(&folder.join(name), &elf)?;
         let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
@@ -59,7 +64,7 @@ pub fn build(system: &System) -> Result<Image> {
     let in_order = system.manifest.programs.iter();
     let files_in_order = in_order.map(|program| program.file().to_string()).collect();
     let loader = folder.join("loader");
-    paths::write(&loader, &built("loader", &[])?)?;
+    paths::write(&loader, &built("loader", Frames::Pointers, &[])?)?;
     Ok(Image {
         loader,
         archive: pack(&files)?,
@@ -73,8 +78,9 @@ fn compile(
     what: &str,
     packages: &[String],
     features: &[String],
+    frames: Frames,
 ) -> Result<()> {
-    let mut command = toolchain.cargo("build", &paths::bare_target_with(features));
+    let mut command = toolchain.cargo("build", &target(frames, features), frames);
     for package in packages {
         command.args(["--package", package]);
     }
@@ -90,9 +96,17 @@ fn compile(
     .run(&mut command)
 }
 
+/// Where programs of a kind are built.
+fn target(frames: Frames, features: &[String]) -> PathBuf {
+    match frames {
+        Frames::Pointers => paths::bare_target(),
+        Frames::DebugInfo => paths::kernel_target(features),
+    }
+}
+
 /// The bytes of a compiled program.
-fn built(name: &str, features: &[String]) -> Result<Vec<u8>> {
-    let file = paths::bare_target_with(features)
+fn built(name: &str, frames: Frames, features: &[String]) -> Result<Vec<u8>> {
+    let file = target(frames, features)
         .join(toolchain::TARGET)
         .join(toolchain::PROFILE)
         .join(name);

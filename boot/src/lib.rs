@@ -37,3 +37,4 @@ pub mod symbols;
 pub mod system;
 pub mod terminal;
 pub mod toolchain;
+pub mod unwind;

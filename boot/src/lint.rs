@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::progress::Step;
 use crate::status::Status;
 use crate::system::{self, System};
+use crate::toolchain::Frames;
 use crate::{install, paths, toolchain};
 
 /// Lints the loader, the kernels, and all user programs, each as it is built.
@@ -31,7 +32,7 @@ pub fn lint() -> Result<Status> {
     );
     groups.extend(kernels.into_iter().map(|kernel| vec![kernel]));
     for packages in groups {
-        let mut command = toolchain.cargo("clippy", &paths::bare_target());
+        let mut command = toolchain.cargo("clippy", &paths::bare_target(), Frames::Pointers);
         for package in &packages {
             command.args(["--package", package]);
         }

@@ -16,14 +16,14 @@ pub fn bare_target() -> PathBuf {
     root().join("target/bare")
 }
 
-/// The same for packages built with cargo features: the files have the same names there.
-pub fn bare_target_with(features: &[String]) -> PathBuf {
-    match features {
-        [] => bare_target(),
-        _ => root()
-            .join("target")
-            .join(format!("bare-{}", features.join("-"))),
+/// The same for a kernel, which is compiled with other flags, and has files of the same names for each set of features.
+pub fn kernel_target(features: &[String]) -> PathBuf {
+    let mut name = "bare-kernel".to_string();
+    for feature in features {
+        name.push('-');
+        name.push_str(feature);
     }
+    root().join("target").join(name)
 }
 
 /// What the host tool keeps: images, symbols, generated disks, remembered answers. Created if missing.

@@ -2,12 +2,15 @@
 //!
 //! A backtrace starts with a line that contains `backtrace:`, with `program NAME` before it (root's words) or `badge 0x…`
 //! (the kernel's, for a program) unless it is the kernel's own; then comes one line per frame, with nothing but its address.
+//! The frames of the kernel's own are found here ([`crate::unwind`]).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use addr2line::Loader;
 use bootinfo::archive;
+
+use crate::unwind::Report;
 
 /// Symbol files of a system.
 pub struct Symbols {
@@ -31,11 +34,14 @@ impl Symbols {
     pub fn annotate(&self, log: &str) -> String {
         let mut loaders: HashMap<String, Option<Loader>> = HashMap::new();
         let mut program = None;
+        let mut report = Report::default();
         let mut annotated = String::new();
         for line in log.lines() {
             annotated.push_str(line);
+            report.line(line);
             if line.contains("backtrace:") {
                 program = self.owner(line).map(String::from);
+                annotated.push_str(&self.kernel_backtrace(line, &report));
             } else if let (Some(address), Some(name)) = (address(line), &program) {
                 let loader = loaders
                     .entry(name.clone())
@@ -49,6 +55,25 @@ impl Symbols {
             annotated.push('\n');
         }
         annotated
+    }
+
+    /// The frames below the heading of the kernel's own backtrace, each on a line of its own. It leaves them to the host.
+    fn kernel_backtrace(&self, heading: &str, report: &Report) -> String {
+        if heading.trim() != "backtrace:" {
+            return String::new();
+        }
+        let file = self.file(archive::KERNEL);
+        let loader = Loader::new(&file).ok();
+        let mut lines = String::new();
+        for address in report.backtrace(&file).unwrap_or_default() {
+            lines.push_str(&format!("\n  {address:#018x}"));
+            // The first is no return address.
+            let after = address + u64::from(!lines[1..].contains('\n'));
+            if let Some(place) = loader.as_ref().and_then(|loader| place(loader, after)) {
+                lines.push_str(&format!("  {place}"));
+            }
+        }
+        lines
     }
 
     /// Whose backtrace a heading announces, if anybody knows.

@@ -210,7 +210,7 @@ impl Toolchain {
 
     /// `cargo SUBCOMMAND` for bare metal, in the workspace's root, with an environment of its own; `target` is where it puts
     /// its files ([`paths::bare_target`]).
-    pub fn cargo(&self, subcommand: &str, target: &Path) -> Command {
+    pub fn cargo(&self, subcommand: &str, target: &Path, frames: Frames) -> Command {
         let mut command = Command::new(&self.cargo);
         clean(&mut command);
         command.current_dir(paths::root()).arg(subcommand).args([
@@ -222,7 +222,7 @@ impl Toolchain {
         ]);
         command
             .arg(target)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags())
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(frames))
             // Cargo says how far it is, although nobody but `progress` sees it.
             .env("CARGO_TERM_PROGRESS_WHEN", "always")
             .env("CARGO_TERM_PROGRESS_WIDTH", "80");
@@ -241,13 +241,25 @@ impl Toolchain {
     }
 }
 
-/// The same for every guest program, so that core is built once; and no path of this machine in what is built.
-fn flags() -> OsString {
+/// How a program's backtrace is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    /// Along frame pointers, by whoever handles its fault.
+    Pointers,
+    /// From its stack and its debug information, on the host ([`crate::unwind`]): its functions are shorter.
+    DebugInfo,
+}
+
+/// The same for all programs of a kind, so that core is built once; and no path of this machine in what is built.
+fn flags(frames: Frames) -> OsString {
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
         .unwrap_or_default();
-    let mut flags = OsString::from("-Crelocation-model=static\x1f-Cforce-frame-pointers=yes");
+    let mut flags = OsString::from("-Crelocation-model=static");
+    if frames == Frames::Pointers {
+        flags.push("\x1f-Cforce-frame-pointers=yes");
+    }
     for (from, to) in [(paths::root(), "/postern"), (cargo_home, "/cargo")] {
         flags.push("\x1f--remap-path-prefix=");
         flags.push(from);

@@ -254,9 +254,9 @@ fn a_kernel_panic_tells_all_it_knows() {
         .find(|report| report.contains("microkernel/src/"))
         .expect("a backtrace of the kernel, with its source");
     for part in [
-        "registers: rip 0xffff",
+        "registers:\n  rip 0xffff",
         "backtrace:\n  0xffff",
-        "its registers at its last entry: rip 0x",
+        "its registers at its last entry:\n  rip 0x",
         "last events, oldest first:",
         "KERNEL PANIC END",
     ] {
@@ -288,7 +288,7 @@ fn a_hang_is_explained() {
     for part in [
         all_started(&system).as_str(),
         "KERNEL PANIC: non-maskable interrupt",
-        "registers: rip 0x",
+        "registers:\n  rip 0x",
         "last events, oldest first:",
         "KERNEL PANIC END",
     ] {

@@ -2,7 +2,7 @@
 
 use core::{arch::asm, fmt, ptr};
 
-use abi::{Kind, object::endpoint};
+use abi::{Kind, fault::Registers, object::endpoint};
 use bootinfo::exit;
 
 use super::{cpu, entry, frame::Frame, port};
@@ -11,8 +11,8 @@ use crate::{boot, log, object, thread::ThreadRef};
 /// Events shown.
 const LAST_EVENTS: usize = 64;
 
-/// Most return addresses printed.
-const DEPTH: usize = 32;
+/// Most bytes of the stack printed.
+const STACK: u64 = 2048;
 
 /// Vector of the non-maskable interrupt.
 const NMI: u64 = 2;
@@ -28,13 +28,14 @@ pub fn exception(frame: &Frame) -> ! {
             cpu::fault_address()
         ),
     }
-    registers("registers", frame);
+    let found = frame.registers();
+    registers("registers", &found);
     if frame.cs.get() & 3 == 0 {
-        backtrace(frame.rip.get(), frame.rbp.get());
+        stack(found.rsp);
     } else {
         // An NMI in a program. To root, and so to the host tool, the badge of its faults says which one.
         log!("badge {:#x} backtrace:", fault_badge(running()));
-        log!("  {:#018x}", frame.rip.get());
+        log!("  {:#018x}", found.rip);
     }
     end()
 }
@@ -43,77 +44,89 @@ pub fn exception(frame: &Frame) -> ! {
 pub fn panicked(message: fmt::Arguments) -> ! {
     log::take_over();
     log!("KERNEL PANIC: {message}");
-    let rbp: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, rbp", out(reg) rbp, options(nomem, nostack, preserves_flags)) };
-    backtrace(panicked as *const () as u64, rbp);
+    // What a function keeps for its caller.
+    let mut kept = [0; 8];
+    // SAFETY: reads registers, and writes the array, which is as long.
+    unsafe {
+        asm!(
+            "lea {scratch}, [rip]",
+            "mov [{kept}], {scratch}",
+            "mov [{kept} + 8], rsp",
+            "mov [{kept} + 16], rbp",
+            "mov [{kept} + 24], rbx",
+            "mov [{kept} + 32], r12",
+            "mov [{kept} + 40], r13",
+            "mov [{kept} + 48], r14",
+            "mov [{kept} + 56], r15",
+            scratch = out(reg) _,
+            kept = in(reg) &raw mut kept,
+            options(nostack, preserves_flags),
+        )
+    };
+    let [rip, rsp, rbp, rbx, r12, r13, r14, r15] = kept;
+    let found = Registers {
+        rip,
+        rsp,
+        rbp,
+        rbx,
+        r12,
+        r13,
+        r14,
+        r15,
+        ..Registers::default()
+    };
+    registers("registers", &found);
+    stack(rsp);
     end()
 }
 
-fn registers(title: &str, frame: &Frame) {
-    let f = frame;
-    log!(
-        "{title}: rip {:#018x} rsp {:#018x} rflags {:#x} cs {:#x}",
-        f.rip.get(),
-        f.rsp.get(),
-        f.rflags.get(),
-        f.cs.get()
-    );
-    log!(
-        "  rax {:#018x} rbx {:#018x} rcx {:#018x} rdx {:#018x}",
-        f.rax.get(),
-        f.rbx.get(),
-        f.rcx.get(),
-        f.rdx.get()
-    );
-    log!(
-        "  rsi {:#018x} rdi {:#018x} rbp {:#018x} r8  {:#018x}",
-        f.rsi.get(),
-        f.rdi.get(),
-        f.rbp.get(),
-        f.r8.get()
-    );
-    log!(
-        "  r9  {:#018x} r10 {:#018x} r11 {:#018x} r12 {:#018x}",
-        f.r9.get(),
-        f.r10.get(),
-        f.r11.get(),
-        f.r12.get()
-    );
-    log!(
-        "  r13 {:#018x} r14 {:#018x} r15 {:#018x}",
-        f.r13.get(),
-        f.r14.get(),
-        f.r15.get()
-    );
+/// Names of what [`Registers::to_words`] gives.
+const NAMES: [&str; Registers::WORDS] = [
+    "rip", "rsp", "r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rdi", "rsi", "rbp", "rbx",
+    "rdx", "rcx", "rax", "rflags",
+];
+
+#[inline(never)]
+fn registers(title: &str, registers: &Registers) {
+    log!("{title}:");
+    let words = registers.to_words();
+    for (names, words) in NAMES.chunks(3).zip(words.chunks(3)) {
+        log!("{}", Row(names, words));
+    }
 }
 
-/// Return addresses along the chain of frame pointers, as far as it stays on the kernel's stack.
-fn backtrace(rip: u64, mut rbp: u64) {
-    log!("backtrace:");
-    log!("  {rip:#018x}");
-    let (low, high) = entry::stack_bounds();
-    for _ in 0..DEPTH {
-        if !rbp.is_multiple_of(8) || rbp < low || rbp + 16 > high {
-            break;
+/// Registers, by name and value.
+struct Row<'a>(&'a [&'a str], &'a [u64]);
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, word) in self.0.iter().zip(self.1) {
+            write!(f, "  {name} {word:#018x}")?;
         }
-        // SAFETY: both words lie on the kernel's stack.
-        let (next, address) = unsafe {
-            (
-                ptr::read(rbp as *const u64),
-                ptr::read((rbp + 8) as *const u64),
-            )
-        };
-        // The first frame of all has nobody to return to.
-        if address == 0 {
-            break;
-        }
-        log!("  {address:#018x}");
-        if next <= rbp {
-            break;
-        }
-        rbp = next;
+        Ok(())
     }
+}
+
+/// The kernel's stack from about RSP on. The kernel keeps no frame pointers: with this and the registers, the host tool finds
+/// out who called whom.
+#[inline(never)]
+fn stack(rsp: u64) {
+    let (low, high) = entry::stack_bounds();
+    if (low..high).contains(&rsp) {
+        let from = rsp & !31;
+        for row in (from..high.min(from + STACK)).step_by(32) {
+            // SAFETY: the row lies on the kernel's stack, whose end is aligned to pages.
+            let words: [u64; 4] = unsafe { ptr::read(row as *const _) };
+            log!(
+                "stack {row:#x}: {:#x} {:#x} {:#x} {:#x}",
+                words[0],
+                words[1],
+                words[2],
+                words[3]
+            );
+        }
+    }
+    log!("backtrace:");
 }
 
 /// The thread that runs. The processor knows of none before `Kernel::begin`.
@@ -139,7 +152,10 @@ fn end() -> ! {
         thread.address(),
         fault_badge(thread)
     );
-    registers("its registers at its last entry", thread.frame());
+    registers(
+        "its registers at its last entry",
+        &thread.frame().registers(),
+    );
     log!("last events, oldest first:");
     for record in kernel.trace.last(LAST_EVENTS) {
         log!(
