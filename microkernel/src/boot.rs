@@ -213,7 +213,7 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
             .map_err(|_| "root's table and space are not its own")?;
     }
     thread.set_table(table, 1 << root::TABLE_BITS);
-    thread.cr3.set(space.cr3());
+    thread.cr3.set(space.cr3.get());
     Ok(())
 }
 

@@ -83,13 +83,26 @@ impl Endpoint {
         self.senders.first()
     }
 
+    /// Takes the caller whose turn is next: it does not wait for a receiver any more.
+    #[inline(always)]
+    pub fn pop_sender(&self) -> Option<ThreadRef> {
+        let sender = self.senders.pop_front()?;
+        self.update();
+        Some(sender)
+    }
+
     /// A thread waits for a message.
+    #[inline(always)]
     pub fn add_receiver(&self, receiver: ThreadRef) {
-        let fast = self.fast.get();
-        if fast == thread::nobody() && receiver.is_plain_receiver() {
+        if self.fast.get() == thread::nobody() && receiver.is_plain_receiver() {
             self.fast.set(receiver);
-            return;
+        } else {
+            self.add_to_receivers(receiver);
         }
+    }
+
+    fn add_to_receivers(&self, receiver: ThreadRef) {
+        let fast = self.fast.get();
         if fast != thread::nobody() && fast != thread::busy() {
             self.receivers.push_back(fast);
         }

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// The thread calls an endpoint. Its arguments are checked; its leases and transfer are recorded.
+#[inline(always)]
 pub fn call(
     kernel: &mut Kernel,
     caller: ThreadRef,
@@ -26,8 +27,18 @@ pub fn call(
     send(kernel, caller, endpoint, deadline)
 }
 
-/// The thread sends its call or fault: to a waiting receiver, or into the queue.
-pub fn send(
+/// The thread sends its fault, which has no deadline.
+#[inline(never)]
+pub fn send_fault(kernel: &mut Kernel, sender: ThreadRef, endpoint: Ref<Endpoint>) {
+    sender.sent.set(Sent::Fault);
+    sender.lease_count.set(0);
+    // Without a deadline it cannot fail.
+    let _ = send(kernel, sender, endpoint, None);
+}
+
+/// The thread sends its call or fault: to a waiting receiver, or into the queue. Another thread runs afterwards.
+#[inline(always)]
+fn send(
     kernel: &mut Kernel,
     sender: ThreadRef,
     endpoint: Ref<Endpoint>,
@@ -52,13 +63,14 @@ pub fn send(
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
+            kernel.run_next();
         }
     }
     Ok(())
 }
 
 /// The receiver whose turn it is does not wait any more; what it gets follows.
-#[inline]
+#[inline(always)]
 pub fn take_receiver(kernel: &mut Kernel, endpoint: Ref<Endpoint>) -> Option<ThreadRef> {
     let receiver = endpoint.first_receiver()?;
     endpoint.remove_receiver(receiver);
@@ -78,19 +90,12 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
-            let mut low = (tag.extra() as u64) << 8;
-            if tag.extra() > 0 {
-                server.copy_words(sender, tag.extra());
-            }
+            let mut message = carry(sender, server, tag);
             if tag.flags().contains(Flags::LEASES) {
-                low |= Flags::MORE_LEASES.bits() as u64;
+                message |= Flags::MORE_LEASES.bits() as u64;
             }
-            if sender.transfer.get() != 0 && transfer::pass(kernel, sender, server) {
-                low |= Flags::CAP_ARRIVED.bits() as u64;
-            }
-            let label = tag.0 & !0xffff_ffff;
             server.frame().set_message(
-                label | low,
+                message,
                 sender.badge.get(),
                 sender.leases[0].get().bits,
                 sender.frame().words(),
@@ -107,6 +112,20 @@ fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
     server.set_owed(Owed::Caller(sender));
 }
 
+/// Brings over what a message has beyond its four words. Returns the tag it arrives with.
+#[inline(always)]
+fn carry(sender: ThreadRef, receiver: ThreadRef, tag: Tag) -> u64 {
+    let mut arrives = tag.0 & !0xffff_ffff;
+    if tag.extra() > 0 {
+        receiver.copy_words(sender, tag.extra());
+        arrives |= (tag.extra() as u64) << 8;
+    }
+    if sender.transfer.get() != 0 && transfer::pass(sender, receiver) {
+        arrives |= Flags::CAP_ARRIVED.bits() as u64;
+    }
+    arrives
+}
+
 /// Whether a thread may receive now.
 pub fn check_receive(server: ThreadRef) -> Result<(), Error> {
     match server.debt() {
@@ -116,6 +135,7 @@ pub fn check_receive(server: ThreadRef) -> Result<(), Error> {
 }
 
 /// The thread receives: an interrupt, else a queued sender, else it waits.
+#[inline(always)]
 pub fn receive(
     kernel: &mut Kernel,
     server: ThreadRef,
@@ -123,14 +143,12 @@ pub fn receive(
     deadline: Option<u64>,
 ) -> Result<(), Error> {
     if let Owed::Irq(irq) = server.debt() {
-        server.set_owed(Owed::Nothing);
         irq::acknowledge(kernel, irq);
     }
     if let Some(irq) = endpoint.first_pending() {
         endpoint.remove_pending(irq);
         irq::deliver(kernel, irq, server);
-    } else if let Some(sender) = endpoint.first_sender() {
-        endpoint.remove_sender(sender);
+    } else if let Some(sender) = endpoint.pop_sender() {
         take(kernel, server, sender);
         // The reply begins its turn.
         server.leave_turn();
@@ -147,14 +165,6 @@ pub fn receive(
     Ok(())
 }
 
-/// Whom a reply answers: the parked caller in a Reply object, or what the server owes.
-pub fn answered(server: ThreadRef, via: Option<Ref<Reply>>) -> Owed {
-    match via {
-        Some(reply) => reply.caller.get().map_or(Owed::Nothing, Owed::Caller),
-        None => server.debt(),
-    }
-}
-
 /// Bytes a reply copies into lease 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload {
@@ -165,10 +175,7 @@ pub struct Payload {
 }
 
 /// Copies a reply's payload; no reply has happened yet, and if this fails none will.
-pub fn copy_payload(server: ThreadRef, target: Owed, payload: Payload) -> Result<(), Error> {
-    let Owed::Caller(client) = target else {
-        return Ok(());
-    };
+pub fn copy_payload(server: ThreadRef, client: ThreadRef, payload: Payload) -> Result<(), Error> {
     if payload.length > abi::COPY_LIMIT {
         return Err(Error::InvalidArgument);
     }
@@ -183,22 +190,21 @@ pub fn copy_payload(server: ThreadRef, target: Owed, payload: Payload) -> Result
     copied.result.map_err(|side| side.error(usermem::Side::To))
 }
 
-/// Answers. `tag`, words and transfer are the server's; the target is what [`answered`] said. Returns the caller that
+/// Answers `client`, whom the server owes or who is parked in `via`. `tag`, words and transfer are the server's. Returns the caller that
 /// became Ready, which the kernel does not run yet, and whether that is in the running turn.
+#[inline(always)]
 pub fn reply(
     kernel: &mut Kernel,
     server: ThreadRef,
     tag: Tag,
     via: Option<Ref<Reply>>,
+    client: Option<ThreadRef>,
 ) -> Option<(ThreadRef, bool)> {
-    let client = match answered(server, via) {
-        Owed::Nothing => return None,
-        Owed::Irq(irq) => {
-            server.set_owed(Owed::Nothing);
+    let Some(client) = client else {
+        if let (None, Owed::Irq(irq)) = (via, server.debt()) {
             irq::acknowledge(kernel, irq);
-            return None;
         }
-        Owed::Caller(client) => client,
+        return None;
     };
     kernel
         .trace
@@ -213,22 +219,17 @@ pub fn reply(
         client.reset_request();
         return trap::answer(client, server, tag).map(|client| (client, in_turn));
     }
-    if tag.extra() > 0 {
-        client.copy_words(server, tag.extra());
-    }
-    let mut low = (tag.extra() as u64) << 8;
-    if server.transfer.get() != 0 && transfer::pass(kernel, server, client) {
-        low |= Flags::CAP_ARRIVED.bits() as u64;
-    }
+    let message = carry(server, client, tag);
     client.reset_request();
     client
         .frame()
-        .set_message(tag.0 & !0xffff_ffff | low, 0, 0, server.frame().words());
+        .set_message(message, 0, 0, server.frame().words());
     client.set_state(ThreadState::Ready);
     Some((client, in_turn))
 }
 
 /// Parks the server's current caller in a Reply object.
+#[inline(always)]
 pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     check_defer(server, reply)?;
     if let Owed::Caller(client) = server.debt() {
@@ -242,6 +243,7 @@ pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Resul
 }
 
 /// Whether the server's current caller can be parked there.
+#[inline(always)]
 pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     match server.debt() {
         Owed::Irq(_) => Err(Error::BadState),
@@ -252,8 +254,9 @@ pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
 }
 
 /// The server owes nothing any more.
+#[inline(always)]
 fn settle(kernel: &mut Kernel, server: ThreadRef) {
-    server.set_owed(Owed::Nothing);
+    server.owe_nothing();
     let base = server.base.get();
     if server.priority.get() != base {
         kernel.set_priority(server, base);

@@ -3,7 +3,7 @@
 //! An Irq is Idle, Pending at its endpoint, or Delivered to a receiver that has not acknowledged it yet. What fires
 //! meanwhile is counted, not queued: nobody can be flooded.
 
-use core::cell::Cell;
+use core::{cell::Cell, ops::Range};
 
 use abi::Error;
 
@@ -175,7 +175,6 @@ pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
 }
 
 /// The receiver is done with it, or somebody else is: it may fire again.
-#[inline(always)]
 pub fn acknowledge(kernel: &mut Kernel, irq: Ref<Irq>) {
     if irq.progress.get() != Progress::Delivered {
         return;
@@ -202,7 +201,7 @@ fn unmask(kernel: &mut Kernel, irq: Ref<Irq>) {
 /// Nobody owes its acknowledgement any more.
 fn settle_debt(irq: Ref<Irq>) {
     if let Some(owner) = irq.owner.take() {
-        owner.set_owed(Owed::Nothing);
+        owner.owe_no_interrupt();
     }
 }
 
@@ -282,37 +281,32 @@ pub fn attach(kernel: &mut Kernel, irq: Ref<Irq>, source: u64, trigger: u64) -> 
     Ok(())
 }
 
-/// First vector of an Irq object; 0-31 are exceptions, 32-47 left to the masked legacy controller.
-pub const FIRST_VECTOR: u8 = 48;
-/// Number of vectors for Irq objects (48 to 239).
-pub const VECTORS: usize = 192;
+/// Vectors of Irq objects: 0-31 are exceptions, 32-47 left to the masked legacy controller, the last 16 to the local APIC.
+pub const VECTORS: Range<usize> = 48..240;
 
 /// Which vector belongs to which Irq.
-pub struct Vectors([Option<Ref<Irq>>; VECTORS]);
+pub struct Vectors([Option<Ref<Irq>>; 256]);
 
 impl Vectors {
     /// All free.
     pub const fn new() -> Self {
-        Self([None; VECTORS])
+        Self([None; 256])
     }
 
     /// The interrupt at a vector.
     pub fn get(&self, vector: u8) -> Option<Ref<Irq>> {
-        *self.0.get(vector.checked_sub(FIRST_VECTOR)? as usize)?
+        self.0[vector as usize]
     }
 
     fn allocate(&mut self, irq: Ref<Irq>) -> Result<u8, Error> {
-        let index = self
-            .0
-            .iter()
-            .position(Option::is_none)
-            .ok_or(Error::OutOfIds)?;
-        self.0[index] = Some(irq);
-        Ok(FIRST_VECTOR + index as u8)
+        let free = |&vector: &usize| self.0[vector].is_none();
+        let vector = VECTORS.clone().find(free).ok_or(Error::OutOfIds)?;
+        self.0[vector] = Some(irq);
+        Ok(vector as u8)
     }
 
     fn release(&mut self, vector: u8) {
-        self.0[(vector - FIRST_VECTOR) as usize] = None;
+        self.0[vector as usize] = None;
     }
 
     fn line_taken(&self, wanted: u32) -> bool {

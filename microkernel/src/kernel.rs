@@ -119,6 +119,7 @@ impl Kernel {
     }
 
     /// Changes the priority a thread runs at now.
+    #[inline(never)]
     pub fn set_priority(&mut self, thread: ThreadRef, priority: i32) {
         if thread.priority.get() == priority {
             return;
@@ -133,28 +134,29 @@ impl Kernel {
         }
     }
 
-    /// The current thread called and `next`, its server, is Ready: runs it on the caller's account, as the fast path does,
-    /// unless somebody more urgent is ready.
-    #[inline]
+    /// The current thread blocked, and `next` is Ready: runs it on the same account, as the fast path does, unless somebody
+    /// more urgent is ready.
+    #[inline(always)]
     pub fn hand_over(&mut self, next: ThreadRef) {
         if next.priority.get() >= self.ready.top() {
             self.enter_thread(next);
         } else {
             self.make_ready(next);
+            self.run_next();
         }
     }
 
     /// The current thread answered `next` and blocked: runs that, if its priority allows. A reply in the running turn goes on
     /// with it, as on the fast path, and so does one to its payer; any other begins a turn, behind its equals.
-    #[inline]
+    #[inline(always)]
     pub fn hand_back(&mut self, next: ThreadRef, in_turn: bool) {
         if in_turn || (next == self.payer && !self.turn_over) {
             self.hand_over(next);
         } else if next.priority.get() > self.ready.top() {
-            self.begin_turn(next);
-            self.enter_thread(next);
+            self.switch_to(next);
         } else {
             self.make_ready(next);
+            self.run_next();
         }
     }
 
@@ -168,7 +170,7 @@ impl Kernel {
         if current != self.idle {
             self.ready.push_front(current);
         }
-        self.switch_to(next);
+        self.change_to(next);
     }
 
     /// The last step of every entry: lets the most urgent thread run. Usually that is `current`, who runs.
@@ -190,8 +192,14 @@ impl Kernel {
         if current.is_ready() && current != self.idle {
             self.ready.push_front(current);
         }
+        self.run_next();
+    }
+
+    /// The running thread is queued, or blocked: switches to the first of the ready ones.
+    #[inline(never)]
+    pub fn run_next(&mut self) {
         let next = self.ready.pop().unwrap_or(self.idle);
-        self.switch_to(next);
+        self.change_to(next);
     }
 
     /// Lets others of the same priority run.
@@ -200,8 +208,7 @@ impl Kernel {
         if current != self.idle && current.is_ready() && self.ready.top() >= current.priority.get()
         {
             self.ready.push_back(current);
-            let next = self.ready.pop().unwrap_or(self.idle);
-            self.switch_to(next);
+            self.run_next();
         }
     }
 
@@ -217,15 +224,21 @@ impl Kernel {
         }
     }
 
-    /// Runs another thread, on its own account.
+    #[inline(never)]
     fn switch_to(&mut self, next: ThreadRef) {
+        self.change_to(next);
+    }
+
+    /// Runs another thread, on its own account.
+    #[inline(always)]
+    fn change_to(&mut self, next: ThreadRef) {
         self.begin_turn(next);
         self.trace
             .record(Event::Switch, next.address(), next.frame().rip.get());
         self.enter_thread(next);
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter_thread(&mut self, next: ThreadRef) {
         let current = self.current();
         if (current.flags() | next.flags()).contains(ThreadFlags::FPU) {
@@ -241,6 +254,7 @@ impl Kernel {
     }
 
     /// From now on `next` pays. With equals that are ready, only for so long.
+    #[inline(always)]
     fn begin_turn(&mut self, next: ThreadRef) {
         let now = arch::cpu::now();
         let paid = self.payer.paid.get() + (now - self.turn_began);

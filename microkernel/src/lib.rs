@@ -11,7 +11,7 @@
 //! # Reading order
 //! [`raw`] and [`object`] (how objects are pointed at), [`slot`] and [`tree`] (capabilities and who descends from whom),
 //! [`captable`] (what can be done with them), [`untyped`] and [`lifetime`] (how objects begin and end), [`thread`],
-//! [`endpoint`] and [`ipc`] (the rendezvous), [`sched`] and [`timer`] (who runs), [`space`] and [`usermem`]
+//! [`endpoint`] and [`ipc`] (the rendezvous), [`sched`], [`deadlines`] and [`timer`] (who runs), [`space`] and [`usermem`]
 //! (address spaces, leases), [`irq`] and [`trap`] (interrupts and faults as messages), [`invoke`] and [`syscall`]
 //! (decode, act, encode), and last `arch::x86_64` (all the machine there is) and `main.rs` (boot, one line a step).
 #![cfg_attr(target_os = "none", no_std)]
@@ -19,6 +19,7 @@
 pub mod arch;
 pub mod boot;
 pub mod captable;
+pub mod deadlines;
 pub mod endpoint;
 pub mod invoke;
 pub mod ipc;

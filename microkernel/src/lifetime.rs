@@ -181,8 +181,7 @@ fn end(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<bool, 
     if cap.flags.contains(Flags::EMBEDDED) {
         unhook(kernel, slot, cap);
     } else if cap.kind == Kind::Frame {
-        // Not mapped is fine.
-        let _ = space::unmap(kernel, slot);
+        space::unmap_frame(kernel, slot);
     } else if cap.flags.contains(Flags::ORIGINAL) {
         match cap.kind {
             Kind::CapTable => {

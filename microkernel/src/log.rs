@@ -53,6 +53,7 @@ macro_rules! log {
 pub use crate::log;
 
 /// Writes a line.
+#[inline(never)]
 pub fn line(arguments: fmt::Arguments) {
     // The log never fails to take text.
     let _ = fmt::Write::write_fmt(&mut *LOG.lock(), format_args!("{arguments}\n"));

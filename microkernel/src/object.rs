@@ -37,7 +37,7 @@ impl Object for Irq {
 }
 
 /// The object a slot names, if it is a `T` and the capability has all of `rights`.
-#[inline]
+#[inline(always)]
 pub fn named<T: Object>(slot: SlotRef, rights: Rights) -> Result<Ref<T>, Error> {
     check(slot, T::KIND, rights)?;
     // SAFETY: a slot of this kind holds the address of a live object of that type: `untyped` created both together.
@@ -45,14 +45,24 @@ pub fn named<T: Object>(slot: SlotRef, rights: Rights) -> Result<Ref<T>, Error> 
 }
 
 /// Whether a slot holds a usable capability of this kind with all of `rights`.
-#[inline]
+#[inline(always)]
 pub fn check(slot: SlotRef, kind: Kind, rights: Rights) -> Result<(), Error> {
-    if slot.is_empty() || slot.flags().contains(Flags::DYING) {
-        Err(Error::NoCapability)
-    } else if slot.kind() != kind {
-        Err(Error::WrongKind)
+    if slot.is(kind, rights) {
+        Ok(())
     } else {
-        need(slot.rights(), rights)
+        Err(refusal(slot, kind))
+    }
+}
+
+/// Why [`check`] failed.
+#[cold]
+fn refusal(slot: SlotRef, kind: Kind) -> Error {
+    if slot.is_empty() || slot.flags().contains(Flags::DYING) {
+        Error::NoCapability
+    } else if slot.kind() != kind {
+        Error::WrongKind
+    } else {
+        Error::MissingRight
     }
 }
 
@@ -67,6 +77,7 @@ pub fn need(rights: Rights, needed: Rights) -> Result<(), Error> {
 }
 
 /// The object a slot names, whatever state the capability is in: for taking things apart.
+#[inline(always)]
 pub fn of<T: Object>(slot: SlotRef) -> Option<Ref<T>> {
     // SAFETY: as in `named`.
     (slot.kind() == T::KIND).then(|| unsafe { Ref::from_address(slot.object() + T::OFFSET) })

@@ -108,7 +108,12 @@ impl<T: Linked> Queue<T> {
     #[inline]
     pub fn pop_front(&self) -> Option<Ref<T>> {
         let first = self.head.get()?;
-        self.remove(first);
+        let next = first.link().next.take();
+        self.head.set(next);
+        match next {
+            Some(next) => next.link().previous.set(None),
+            None => self.tail.set(None),
+        }
         Some(first)
     }
 

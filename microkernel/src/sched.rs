@@ -44,8 +44,12 @@ impl Ready {
     /// Adds a thread behind its equals.
     pub fn push_back(&mut self, thread: ThreadRef) {
         let priority = thread.priority.get() as u8;
-        self.queues[priority as usize].push_back(thread);
-        self.occupy(priority);
+        let queue = &self.queues[priority as usize];
+        let occupied = !queue.is_empty();
+        queue.push_back(thread);
+        if !occupied {
+            self.occupy(priority);
+        }
     }
 
     /// Adds a thread before its equals: it was interrupted.
@@ -61,6 +65,7 @@ impl Ready {
     }
 
     /// Takes the next thread of the highest priority.
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<ThreadRef> {
         let top = u8::try_from(self.top).ok()?;
         let thread = self.queues[top as usize].pop_front();

@@ -32,13 +32,35 @@ bitflags::bitflags! {
 pub struct Slot {
     object: Cell<u64>,
     data: Cell<u64>,
-    kind: Cell<Kind>,
-    rights: Cell<Rights>,
-    depth: Cell<u8>,
-    flags: Cell<u8>,
+    head: Cell<Head>,
     previous: Cell<u32>,
     next: Cell<u32>,
     extra: Cell<u32>,
+}
+
+/// What a lookup looks at, in one word.
+#[derive(Clone, Copy)]
+#[repr(C, align(4))]
+struct Head {
+    kind: Kind,
+    rights: Rights,
+    flags: u8,
+    depth: u8,
+}
+
+impl Head {
+    const EMPTY: Self = Self {
+        kind: Kind::Empty,
+        rights: 0,
+        flags: 0,
+        depth: 0,
+    };
+
+    #[inline(always)]
+    fn word(self) -> u32 {
+        // SAFETY: four bytes without padding.
+        unsafe { core::mem::transmute(self) }
+    }
 }
 
 /// Bytes of a slot.
@@ -49,14 +71,14 @@ const _: () = assert!(size_of::<Slot>() == SIZE as usize);
 pub mod offset {
     use core::mem::offset_of;
 
-    use super::Slot;
+    use super::{Head, Slot};
 
     /// See [`Slot::object`].
     pub const OBJECT: usize = offset_of!(Slot, object);
     /// See [`Slot::data`].
     pub const DATA: usize = offset_of!(Slot, data);
     /// See [`Slot::flags`].
-    pub const FLAGS: usize = offset_of!(Slot, flags);
+    pub const FLAGS: usize = offset_of!(Slot, head) + offset_of!(Head, flags);
 }
 
 /// A pointer to a slot.
@@ -88,10 +110,7 @@ impl Slot {
     pub const EMPTY: Self = Self {
         object: Cell::new(0),
         data: Cell::new(0),
-        kind: Cell::new(Kind::Empty),
-        rights: Cell::new(0),
-        depth: Cell::new(0),
-        flags: Cell::new(0),
+        head: Cell::new(Head::EMPTY),
         previous: Cell::new(0),
         next: Cell::new(0),
         extra: Cell::new(0),
@@ -100,13 +119,20 @@ impl Slot {
     /// What kind of capability lies here; `Empty` if none.
     #[inline]
     pub fn kind(&self) -> Kind {
-        self.kind.get()
+        self.head.get().kind
+    }
+
+    /// Whether it holds a usable capability of this kind with all of `rights`.
+    #[inline(always)]
+    pub fn is(&self, kind: Kind, rights: Rights) -> bool {
+        let word = |kind, flags: Flags| u32::from_ne_bytes([kind, rights, flags.bits(), 0]);
+        self.head.get().word() & word(0xff, Flags::DYING) == word(kind as u8, Flags::empty())
     }
 
     /// Nothing lies here.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.kind.get() == Kind::Empty
+        self.kind() == Kind::Empty
     }
 
     /// Everything but the links.
@@ -115,7 +141,7 @@ impl Slot {
             object: self.object.get(),
             data: self.data.get(),
             kind: self.kind(),
-            rights: self.rights.get(),
+            rights: self.rights(),
             flags: self.flags(),
             extra: self.extra.get(),
         }
@@ -136,9 +162,12 @@ impl Slot {
         }
         self.object.set(cap.object);
         self.data.set(cap.data);
-        self.kind.set(cap.kind);
-        self.rights.set(cap.rights);
-        self.flags.set(flags.bits());
+        self.head.set(Head {
+            kind: cap.kind,
+            rights: cap.rights,
+            flags: flags.bits(),
+            depth: self.depth(),
+        });
         self.extra.set(cap.extra);
     }
 
@@ -146,10 +175,7 @@ impl Slot {
     pub fn clear(&self) {
         self.object.set(0);
         self.data.set(0);
-        self.kind.set(Kind::Empty);
-        self.rights.set(0);
-        self.depth.set(0);
-        self.flags.set(0);
+        self.head.set(Head::EMPTY);
         self.previous.set(0);
         self.next.set(0);
         self.extra.set(0);
@@ -185,13 +211,13 @@ impl Slot {
     /// The rights.
     #[inline]
     pub fn rights(&self) -> Rights {
-        self.rights.get()
+        self.head.get().rights
     }
 
     /// The flags.
     #[inline]
     pub fn flags(&self) -> Flags {
-        Flags::from_bits_retain(self.flags.get())
+        Flags::from_bits_retain(self.head.get().flags)
     }
 
     /// From now on the object is being destroyed: nobody finds it any more.
@@ -204,12 +230,15 @@ impl Slot {
 
     /// Levels above it in the tree.
     pub fn depth(&self) -> u8 {
-        self.depth.get()
+        self.head.get().depth
     }
 
     /// Changes [`Slot::depth`]; only the tree does.
     pub(crate) fn set_depth(&self, depth: u8) {
-        self.depth.set(depth);
+        self.head.set(Head {
+            depth,
+            ..self.head.get()
+        });
     }
 
     /// The neighbour before it in the tree's preorder list.

@@ -22,6 +22,8 @@ const IDS: usize = 4096;
 pub struct Space {
     /// Its id, 1 to 4095.
     id: Cell<u16>,
+    /// What CR3 wants to use it: the root, tagged with the id where the processor has tags.
+    pub cr3: Cell<u64>,
     /// Page-table pages given out so far.
     used: Cell<u32>,
     /// Page-table pages in the pool.
@@ -37,11 +39,6 @@ impl Ref<Space> {
     /// Physical address of the root table.
     pub fn root(self) -> u64 {
         self.physical() + PAGE
-    }
-
-    /// What CR3 wants to use it: the root, tagged with its id where the processor has tags.
-    pub fn cr3(self) -> u64 {
-        paging::cr3(self.root(), self.id.get())
     }
 
     /// Page-table pages left.
@@ -65,24 +62,27 @@ pub fn create(kernel: &mut Kernel, address: u64, bits: u8) -> Result<(), Error> 
     let pool = (1u32 << bits) / PAGE as u32 - 2;
     let header = Space {
         id: Cell::new(0),
+        cr3: Cell::new(0),
         used: Cell::new(0),
         pool: Cell::new(pool),
     };
     // SAFETY: `untyped` hands over zeroed memory that nothing uses, aligned to its size.
     let space: Ref<Space> = unsafe { Ref::create(address, header) };
-    space.id.set(kernel.spaces.allocate(space)?);
+    let id = kernel.spaces.allocate(space)?;
+    space.id.set(id);
+    space.cr3.set(paging::cr3(space.root(), id));
     paging::share_kernel_half(space.root());
     Ok(())
 }
 
 /// The Space goes: frames mapped in it are "already unmapped" from now on.
 pub fn destroy(kernel: &mut Kernel, space: Ref<Space>) {
-    if kernel.loaded_root() == space.cr3() {
+    if kernel.loaded_root() == space.cr3.get() {
         // No thread has it any more, so this is the idle thread.
         kernel.leave_space(kernel.idle);
     }
     // The id is the tag of what the TLB holds.
-    paging::flush_space(space.cr3(), kernel.loaded_root());
+    paging::flush_space(space.cr3.get(), kernel.loaded_root());
     kernel.spaces.release(space.id.get());
 }
 
@@ -120,31 +120,55 @@ pub fn map(
         uncached: cache == abi_space::UNCACHED,
         device: slot.flags().contains(Flags::DEVICE),
     };
-    paging::map(space, address, large, page)?;
+    paging::map(space, address, large, page.entry())?;
     slot.set_data(address | space.id.get() as u64);
     slot.set_extra(kernel.spaces.generation(space.id.get()));
     Ok(())
 }
 
-/// Unmaps the frame in `slot`, if it is mapped in a Space that still lives.
-pub fn unmap(kernel: &Kernel, slot: SlotRef) -> Result<(), Error> {
-    let (space, address) = mapping(kernel, slot).ok_or(Error::NotMapped)?;
-    unmap_address(kernel, space, address);
+/// Unmaps the frame in `slot`, which must be mapped in this Space.
+#[inline(always)]
+pub fn unmap(kernel: &Kernel, space: Ref<Space>, slot: SlotRef) -> Result<(), Error> {
+    match mapping(kernel, slot) {
+        Some((found, address)) if found == space => {
+            unmap_address(kernel, space, address);
+            forget(slot);
+            Ok(())
+        }
+        _ => Err(Error::NotMapped),
+    }
+}
+
+/// The capability in `slot` goes: unmaps the frame, if it is mapped in a Space that still lives.
+pub fn unmap_frame(kernel: &Kernel, slot: SlotRef) {
+    if let Some((space, address)) = mapping(kernel, slot) {
+        unmap_in(kernel, space, address);
+        forget(slot);
+    }
+}
+
+fn forget(slot: SlotRef) {
     slot.set_data(0);
     slot.set_extra(0);
-    Ok(())
 }
 
 /// Where the frame in a slot is mapped.
-pub fn mapping(kernel: &Kernel, slot: SlotRef) -> Option<(Ref<Space>, u64)> {
+#[inline(always)]
+fn mapping(kernel: &Kernel, slot: SlotRef) -> Option<(Ref<Space>, u64)> {
     let id = (slot.data() & 0xfff) as u16;
     let space = kernel.spaces.get(id, slot.extra())?;
     Some((space, slot.data() & !0xfff))
 }
 
+#[inline(always)]
 fn unmap_address(kernel: &Kernel, space: Ref<Space>, address: u64) {
     paging::unmap(space.root(), address);
-    paging::flush(space.cr3(), kernel.loaded_root(), address);
+    paging::flush(space.cr3.get(), kernel.loaded_root(), address);
+}
+
+#[inline(never)]
+fn unmap_in(kernel: &Kernel, space: Ref<Space>, address: u64) {
+    unmap_address(kernel, space, address);
 }
 
 /// Maps a thread's message buffer, user read-write.
@@ -159,7 +183,7 @@ pub fn map_buffer(space: Ref<Space>, thread: ThreadRef, address: u64) -> Result<
         uncached: false,
         device: false,
     };
-    paging::map(space, address, false, page)
+    paging::map(space, address, false, page.entry())
 }
 
 /// Unmaps a thread's message buffer, if it has one.
@@ -168,7 +192,7 @@ pub fn unmap_buffer(kernel: &Kernel, thread: ThreadRef) {
     if address != 0
         && let Some(space) = object::of::<Space>(thread.space_slot())
     {
-        unmap_address(kernel, space, address);
+        unmap_in(kernel, space, address);
     }
 }
 
@@ -187,7 +211,7 @@ pub fn map_boot(
         uncached: false,
         device: false,
     };
-    paging::map(space, address, false, page)
+    paging::map(space, address, false, page.entry())
 }
 
 /// Which Space has which id. A generation tells a living Space from a dead one with the same id.

@@ -3,10 +3,10 @@
 use core::{cell::Cell, mem::offset_of};
 
 use abi::{Error, object::thread::State as StateNumber};
-use intrusive_collections::RBTreeLink;
 
 use crate::{
     arch::{self, fpu, frame::Frame},
+    deadlines,
     endpoint::{Endpoint, Reply},
     irq::Irq,
     mem,
@@ -160,18 +160,16 @@ pub struct Thread {
     owed: Cell<Owed>,
     /// Slots it passes from and receives into: R9 of its call or receive; else 0.
     pub transfer: Cell<u64>,
-    /// Node of the timer queue.
-    pub timer: RBTreeLink,
+    /// Badge of the capability it called through, while Sending.
+    pub badge: Cell<u64>,
+    /// Its place among the threads with a deadline.
+    pub timer: deadlines::Node,
 
     // Embedded capabilities: children of the slots named at CONFIGURE.
     table_slot: Slot,
     space_slot: Slot,
     fault_slot: Slot,
 
-    /// Badge of the capability it called through, while Sending.
-    pub badge: Cell<u64>,
-    /// When to give up, absolute TSC; valid while in the timer queue.
-    pub deadline: Cell<u64>,
     /// CR2 of its last page fault.
     pub fault_address: Cell<u64>,
     /// Vector | 1 << 8 of the trap that stopped it, 0 if none did.
@@ -248,8 +246,7 @@ impl Thread {
             owed: Cell::new(Owed::Nothing),
             badge: Cell::new(0),
             transfer: Cell::new(0),
-            deadline: Cell::new(0),
-            timer: RBTreeLink::new(),
+            timer: deadlines::Node::new(),
             fault_address: Cell::new(0),
             stopped_by: Cell::new(0),
             table_slot: Slot::EMPTY,
@@ -328,6 +325,15 @@ impl Thread {
         }
     }
 
+    /// The caller it owes a reply, if it does not receive.
+    #[inline(always)]
+    pub fn caller(&self) -> Option<ThreadRef> {
+        match self.debt() {
+            Owed::Caller(caller) => Some(caller),
+            _ => None,
+        }
+    }
+
     /// The caller that the fast path may answer, or [`nobody`]; stale while it receives.
     pub fn fast_caller(&self) -> ThreadRef {
         self.fast_caller.get()
@@ -352,6 +358,21 @@ impl Thread {
         self.fast_caller.set(call);
         self.fast_fault.set(fault);
         self.owed.set(owed);
+    }
+
+    /// It owes a caller nothing any more.
+    #[inline(always)]
+    pub fn owe_nothing(&self) {
+        self.in_turn.set(true);
+        self.fast_caller.set(nobody());
+        self.fast_fault.set(nobody());
+        self.owed.set(Owed::Nothing);
+    }
+
+    /// It owes no acknowledgement any more. The fast path never knew of it.
+    #[inline(always)]
+    pub fn owe_no_interrupt(&self) {
+        self.owed.set(Owed::Nothing);
     }
 
     /// What it owes belongs to the running turn.
@@ -404,9 +425,18 @@ impl Thread {
     }
 
     /// The slot at an index of its table. Index 0 is the table's own and never found.
-    #[inline]
+    #[inline(always)]
     pub fn slot(&self, index: u64) -> Result<SlotRef, Error> {
-        if index == 0 || index >= self.table_slots.get() {
+        if index == 0 {
+            return Err(Error::NoCapability);
+        }
+        self.any_slot(index)
+    }
+
+    /// [`Thread::slot`] for a lookup that looks at once for a usable capability: slot 0 is empty or dying.
+    #[inline(always)]
+    pub fn any_slot(&self, index: u64) -> Result<SlotRef, Error> {
+        if index >= self.table_slots.get() {
             return Err(Error::NoCapability);
         }
         // SAFETY: the table has `table_slots` slots from `table` on; `lifetime` clears both when the table goes.

@@ -1,22 +1,8 @@
 //! Deadlines and the turn: one hardware timer, set to whatever comes first.
 
 use abi::Error;
-use intrusive_collections::{KeyAdapter, RBTree, UnsafeRef, intrusive_adapter};
 
-use crate::{
-    Kernel, arch, ipc,
-    raw::Ref,
-    thread::{Thread, ThreadRef},
-};
-
-intrusive_adapter!(ByDeadline = UnsafeRef<Thread>: Thread { timer => intrusive_collections::RBTreeLink });
-
-impl<'a> KeyAdapter<'a> for ByDeadline {
-    type Key = u64;
-    fn get_key(&self, thread: &'a Thread) -> u64 {
-        thread.deadline.get()
-    }
-}
+use crate::{Kernel, arch, deadlines::Deadlines, ipc, thread::ThreadRef};
 
 /// Threads of equal priority take turns this often.
 const TURNS_PER_SECOND: u64 = 100;
@@ -29,8 +15,7 @@ const NEVER: u64 = u64::MAX;
 
 /// Deadlines, and when the hardware timer is set to fire.
 pub struct Timer {
-    deadlines: RBTree<ByDeadline>,
-    first: u64,
+    deadlines: Deadlines,
     /// When the running turn ends; never, if nobody waits for it.
     turn_end: u64,
     /// TSC ticks of a turn.
@@ -42,8 +27,7 @@ impl Timer {
     /// Nothing due.
     pub const fn new() -> Self {
         Self {
-            deadlines: RBTree::new(ByDeadline::NEW),
-            first: NEVER,
+            deadlines: Deadlines::new(),
             turn_end: NEVER,
             turn: NEVER,
             armed: NEVER,
@@ -52,11 +36,7 @@ impl Timer {
 
     /// From now on `thread` gives up at `deadline` (absolute TSC).
     pub fn add(&mut self, thread: ThreadRef, deadline: u64) {
-        thread.deadline.set(deadline);
-        // SAFETY: the thread is alive; `remove` takes it out before it goes (ipc::stop_waiting, on every way out).
-        self.deadlines
-            .insert(unsafe { UnsafeRef::from_raw(thread.address() as *const Thread) });
-        self.first = self.first.min(deadline);
+        self.deadlines.add(thread, deadline);
         self.arm(deadline);
     }
 
@@ -92,29 +72,11 @@ impl Timer {
     }
 
     /// It need not give up any more.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, thread: ThreadRef) {
         if thread.timer.is_linked() {
-            // SAFETY: it is linked, and there is only this tree.
-            unsafe {
-                self.deadlines
-                    .cursor_mut_from_ptr(thread.address() as *const Thread)
-            }
-            .remove();
-            self.first = self
-                .deadlines
-                .front()
-                .get()
-                .map_or(NEVER, |thread| thread.deadline.get());
+            self.deadlines.remove(thread);
         }
-    }
-
-    fn first_thread(&self) -> Option<ThreadRef> {
-        // SAFETY: members are live threads.
-        self.deadlines
-            .front()
-            .get()
-            .map(|thread| unsafe { Ref::from_address(thread as *const Thread as u64) })
     }
 }
 
@@ -128,19 +90,18 @@ impl Default for Timer {
 pub fn fired(kernel: &mut Kernel) {
     let now = arch::cpu::now();
     kernel.timer.armed = NEVER;
+    let mut first = kernel.timer.deadlines.first();
     for _ in 0..EXPIRIES {
-        if kernel.timer.first > now {
-            break;
-        }
-        let Some(thread) = kernel.timer.first_thread() else {
+        let Some((thread, _)) = first.filter(|(_, deadline)| *deadline <= now) else {
             break;
         };
         ipc::cancel(kernel, thread, Error::TimedOut);
+        first = kernel.timer.deadlines.first();
     }
     if kernel.timer.turn_end <= now {
         kernel.timer.turn_end = NEVER;
         kernel.end_turn();
     }
-    let wanted = kernel.timer.first.min(kernel.timer.turn_end);
-    kernel.timer.arm(wanted);
+    let first = first.map_or(NEVER, |(_, deadline)| deadline);
+    kernel.timer.arm(first.min(kernel.timer.turn_end));
 }

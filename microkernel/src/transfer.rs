@@ -3,7 +3,7 @@
 use abi::{Kind, tag::Transfer};
 
 use crate::{
-    Kernel, captable,
+    captable,
     slot::{Flags, SlotRef},
     thread::ThreadRef,
     tree,
@@ -11,7 +11,8 @@ use crate::{
 
 /// Passes the capability the sender named to the slot the receiver named. If either is not there (any more), or it
 /// cannot be copied, nothing is passed: the message arrives all the same.
-pub fn pass(_kernel: &mut Kernel, sender: ThreadRef, receiver: ThreadRef) -> bool {
+#[inline(never)]
+pub fn pass(sender: ThreadRef, receiver: ThreadRef) -> bool {
     let offer = Transfer::from_bits(sender.transfer.get());
     let wish = Transfer::from_bits(receiver.transfer.get());
     if offer.pass == 0 || wish.receive == 0 {

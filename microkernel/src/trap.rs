@@ -3,10 +3,8 @@
 use abi::{Tag, USER_END, fault, tag::Flags};
 
 use crate::{
-    Kernel, arch, ipc,
-    irq::{self, FIRST_VECTOR},
-    log, object,
-    thread::{Sent, ThreadRef, ThreadState},
+    Kernel, arch, ipc, irq, log, object,
+    thread::{ThreadRef, ThreadState},
     timer,
     trace::Event,
 };
@@ -22,30 +20,30 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
     let thread = kernel.enter();
     match vector {
         0..32 => exception(kernel, thread, vector),
-        TIMER_VECTOR => {
-            arch::apic::end_of_interrupt();
-            timer::fired(kernel);
-        }
-        SPURIOUS_VECTOR => {}
-        _ => interrupt(kernel, vector),
+        _ => interrupt(kernel, thread, vector),
     }
     kernel.leave(kernel.current());
 }
 
-fn interrupt(kernel: &mut Kernel, vector: u8) {
-    let interrupted = kernel.current().address();
-    kernel
-        .trace
-        .record(Event::Interrupt, vector as u64, interrupted);
-    arch::apic::end_of_interrupt();
-    debug_assert!(vector >= FIRST_VECTOR);
-    if let Some(irq) = kernel.vectors.get(vector)
-        && let Some(receiver) = irq::fire(kernel, irq)
-    {
-        kernel.preempt(receiver);
+#[inline(always)]
+fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
+    if let Some(irq) = kernel.vectors.get(vector) {
+        kernel
+            .trace
+            .record(Event::Interrupt, vector as u64, interrupted.address());
+        arch::apic::end_of_interrupt();
+        if let Some(receiver) = irq::fire(kernel, irq) {
+            kernel.preempt(receiver);
+        }
+    } else if vector != SPURIOUS_VECTOR {
+        arch::apic::end_of_interrupt();
+        if vector == TIMER_VECTOR {
+            timer::fired(kernel);
+        }
     }
 }
 
+#[inline(never)]
 fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
     kernel
         .trace
@@ -60,11 +58,8 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
     let slot = thread.fault_slot();
     match object::named(slot, abi::object::endpoint::CALL) {
         Ok(endpoint) => {
-            thread.sent.set(Sent::Fault);
-            thread.lease_count.set(0);
             thread.badge.set(slot.data());
-            // A fault has no deadline, so it cannot fail.
-            let _ = ipc::send(kernel, thread, endpoint, None);
+            ipc::send_fault(kernel, thread, endpoint);
         }
         Err(_) => {
             stop(thread);
@@ -87,6 +82,7 @@ fn stop(thread: ThreadRef) {
 }
 
 /// Writes the message about a thread's fault.
+#[inline(never)]
 pub fn deliver(sender: ThreadRef, server: ThreadRef) {
     let frame = sender.frame();
     frame.store_registers(server.block_address());
@@ -114,6 +110,7 @@ pub fn check_answer(server: ThreadRef, tag: Tag) -> Result<(), abi::Error> {
 }
 
 /// Resumes or stops a thread whose fault was answered; Some if it is Ready now.
+#[inline(never)]
 pub fn answer(client: ThreadRef, server: ThreadRef, tag: Tag) -> Option<ThreadRef> {
     if tag.label() != fault::RESUME {
         stop(client);

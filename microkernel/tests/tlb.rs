@@ -100,23 +100,26 @@ fn run(features: Features, hint: u64) {
                 space::create(&mut kernel, address, space::MIN_BITS).expect("there are ids");
                 // SAFETY: made on the line before.
                 let space: Ref<Space> = unsafe { Ref::from_address(address) };
-                tags.insert(space.cr3() & (PAGE - 1));
+                tags.insert(space.cr3.get() & (PAGE - 1));
                 living[number] = Some(space);
             }
-            (1, Some(_)) => drop(space::unmap(&kernel, frame)),
+            (1, Some(_)) => space::unmap_frame(&kernel, frame),
             (2 | 3, Some(space)) => {
                 // It may be mapped elsewhere, or something else there.
                 let _ = space::map(&kernel, space, frame, page, READ, 0);
             }
             // The idle thread runs in the space of whoever ran before it.
-            (4 | 5, Some(space)) if kernel.loaded_root() != space.cr3() => {
-                kernel.idle.cr3.set(space.cr3());
-                paging::load_root(space.cr3());
+            (4 | 5, Some(space)) if kernel.loaded_root() != space.cr3.get() => {
+                kernel.idle.cr3.set(space.cr3.get());
+                paging::load_root(space.cr3.get());
             }
             (4 | 5, Some(_)) => {}
             (_, Some(_)) => {
                 let loaded = kernel.loaded_root();
-                let in_use = living.iter().flatten().any(|space| space.cr3() == loaded);
+                let in_use = living
+                    .iter()
+                    .flatten()
+                    .any(|space| space.cr3.get() == loaded);
                 if !in_use {
                     continue;
                 }

@@ -72,9 +72,9 @@ impl Tag {
         Flags::from_bits_retain(self.0 as u32 & 0xffff_80f0)
     }
 
-    /// Going in: a call with a label and four words, and nothing else.
-    pub const fn is_plain_call(self) -> bool {
-        self.0 as u32 == Op::Call as u32
+    /// Going in: an operation with a label and four words, and no flags but perhaps `flags`.
+    pub const fn has_only(self, flags: Flags) -> bool {
+        self.0 as u32 & !(flags.bits() | 0xf) == 0
     }
 
     /// Words beyond the first four.

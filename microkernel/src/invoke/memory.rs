@@ -103,10 +103,7 @@ pub(super) fn space(
         space_op::UNMAP => {
             let frame = thread.slot(frame)?;
             check(frame, Kind::Frame, 0)?;
-            if space::mapping(kernel, frame).is_none_or(|(space, _)| space != target) {
-                return Err(Error::NotMapped);
-            }
-            space::unmap(kernel, frame)?;
+            space::unmap(kernel, target, frame)?;
         }
         space_op::INFO => return value(thread, target.tables_free() as u64),
         _ => return Err(Error::InvalidOperation),

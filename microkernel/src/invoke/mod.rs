@@ -13,10 +13,9 @@ use crate::{
     Kernel,
     endpoint::Reply,
     ipc,
-    object::named,
+    object::of,
     raw::Ref,
     slot::{Flags, SlotRef},
-    thread::Owed,
     thread::ThreadRef,
     usermem::{self, Direction, Lease, Side},
 };
@@ -53,12 +52,30 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
         Kind::Empty => Err(Error::NoCapability),
         Kind::Untyped => memory::untyped(kernel, thread, slot, label),
         Kind::CapTable => memory::captable(kernel, thread, slot, label),
-        Kind::Thread => thread::thread(kernel, thread, named(slot, 0)?, rights, label),
-        Kind::Space => memory::space(kernel, thread, named(slot, 0)?, rights, label),
+        Kind::Thread => thread::thread(
+            kernel,
+            thread,
+            of(slot).ok_or(Error::WrongKind)?,
+            rights,
+            label,
+        ),
+        Kind::Space => memory::space(
+            kernel,
+            thread,
+            of(slot).ok_or(Error::WrongKind)?,
+            rights,
+            label,
+        ),
         Kind::Frame => memory::frame(thread, slot, label),
         Kind::Endpoint => Err(Error::InvalidOperation),
-        Kind::Reply => reply(kernel, thread, named(slot, 0)?, label),
-        Kind::Irq => device::irq(kernel, thread, named(slot, 0)?, rights, label),
+        Kind::Reply => reply(kernel, thread, of(slot).ok_or(Error::WrongKind)?, label),
+        Kind::Irq => device::irq(
+            kernel,
+            thread,
+            of(slot).ok_or(Error::WrongKind)?,
+            rights,
+            label,
+        ),
         Kind::IoPorts => device::ioports(thread, slot, label),
         Kind::System => system::system(kernel, thread, slot, label),
     }
@@ -66,10 +83,7 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
 
 /// Invokes the current caller (index 0), as if it were a Reply object.
 pub fn caller(thread: ThreadRef, label: u32) -> Answer {
-    let Owed::Caller(client) = thread.debt() else {
-        return Err(Error::NoCaller);
-    };
-    lease(thread, client, label)
+    lease(thread, thread.caller().ok_or(Error::NoCaller)?, label)
 }
 
 fn reply(kernel: &mut Kernel, thread: ThreadRef, reply: Ref<Reply>, label: u32) -> Answer {

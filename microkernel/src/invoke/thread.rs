@@ -135,6 +135,6 @@ fn configure(kernel: &mut Kernel, thread: ThreadRef, target: ThreadRef) -> Resul
         captable::embed(fault, target.fault_slot(), None, Owner::Thread)?;
     }
     target.set_table(table.object(), 1 << table.extra());
-    target.cr3.set(space.cr3());
+    target.cr3.set(space.cr3.get());
     Ok(())
 }

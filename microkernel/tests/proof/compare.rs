@@ -200,7 +200,7 @@ fn thread(actual: ThreadRef, expected: &model::Thread) -> Result<(), Complaint> 
         actual.ceiling.get(),
         actual.stopped_by.get(),
         actual.paid.get(),
-        actual.timer.is_linked().then(|| actual.deadline.get()),
+        actual.timer.deadline(),
         actual.buffer.get(),
     );
     let expected_numbers = numbers(

@@ -367,8 +367,7 @@ impl Explorer {
             }
             Step::Expire => {
                 let threads = (0..THREADS).filter_map(|number| self.thread(number));
-                let timed = threads.filter(|thread| thread.timer.is_linked());
-                let first = timed.map(|thread| thread.deadline.get()).min();
+                let first = threads.filter_map(|thread| thread.timer.deadline()).min();
                 host::set_machine(|machine| machine.now = first.expect("a deadline"));
                 self.world.step(&Event::Timer);
                 host::set_machine(|machine| machine.now = 0);

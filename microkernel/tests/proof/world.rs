@@ -6,12 +6,13 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use abi::fault::Registers;
+use abi::{Tag, fault::Registers};
 use bootinfo::{Acpi, BootInfo, Image, MemoryKind, MemoryRange, Range};
 use microkernel::{
     Kernel,
     arch::{self, frame, host},
-    boot, syscall,
+    boot,
+    syscall::{self, Exit},
     thread::{self, Block, ThreadRef},
     trap,
 };
@@ -150,7 +151,7 @@ impl World {
             Event::Call(call) => {
                 let thread = self.current().expect("a thread runs");
                 set_call(thread, call);
-                if syscall::handle(self.kernel()) {
+                if syscall::handle(self.kernel(), Tag(call.rax).into()) == Exit::Zeros {
                     let thread = self.kernel().current();
                     thread.frame().set_status(0);
                 }

@@ -13,7 +13,12 @@ use super::{
     gdt::POSTERN_TSS,
     panic,
 };
-use crate::{boot, syscall, trap};
+use crate::{
+    boot,
+    syscall::{self, Exit, Operation},
+    trap,
+};
+use abi::Op;
 
 /// Bytes of the kernel's stack.
 pub const STACK: usize = 32 << 10;
@@ -57,9 +62,11 @@ postern_slow_plain: // without what a plain message does not use
     mov [r11 + {e_r13}], r13
     mov [r11 + {e_r14}], r14
     mov [r11 + {e_r15}], r15
-    lea rsp, [rip + {stack} + {stack_size}]
+    // As if called from nowhere: an entry does not return.
+    lea rsp, [rip + {stack} + {stack_size} - 8]
     xor ebp, ebp
-    call {on_syscall}
+    and eax, {operation}
+    jmp [rax * 8 + {syscalls}]
 
     // Goes on with the thread that TSS.RSP0 names: its frame ends there.
 postern_resume:
@@ -210,7 +217,8 @@ postern_stubs:
     stack_size = const STACK,
     syscall_vector = const frame::SYSCALL,
     flags = const frame::FLAGS,
-    on_syscall = sym on_syscall,
+    operation = const SYSCALLS.len() - 1,
+    syscalls = sym SYSCALLS,
     on_trap = sym on_trap,
     on_kernel_trap = sym on_kernel_trap,
     on_ist_trap = sym on_ist_trap,
@@ -277,11 +285,35 @@ pub fn resume() -> ! {
 
 // The entries do not return: there is nothing on the stack to go back to, so nothing need be kept on it either.
 
-extern "C" fn on_syscall() -> ! {
+/// What a system call does, by the operation in its tag.
+static SYSCALLS: [extern "C" fn() -> !; 16] = {
+    let mut entries = [on_other as extern "C" fn() -> !; 16];
+    entries[Op::Call as usize] = on_call;
+    entries[Op::ReplyRecv as usize] = on_reply;
+    entries[Op::Recv as usize] = on_recv;
+    entries[Op::Reply as usize] = on_reply;
+    entries
+};
+
+extern "C" fn on_call() -> ! {
+    on_syscall(Operation::Call)
+}
+extern "C" fn on_reply() -> ! {
+    on_syscall(Operation::Reply)
+}
+extern "C" fn on_recv() -> ! {
+    on_syscall(Operation::Recv)
+}
+extern "C" fn on_other() -> ! {
+    on_syscall(Operation::Other)
+}
+
+#[inline(always)]
+fn on_syscall(operation: Operation) -> ! {
     let start = section_start();
-    let zeros = syscall::handle(boot::kernel());
+    let exit = syscall::handle(boot::kernel(), operation);
     section_end(start);
-    if zeros {
+    if exit == Exit::Zeros {
         // SAFETY: as in `resume`; the running thread is inside a system call.
         unsafe { postern_resume_zeros() }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ipc::{self, Payload},
     slot,
-    thread::{Owed, POSTERN_NOBODY, ThreadRef, offset},
+    thread::{POSTERN_NOBODY, ThreadRef, offset},
 };
 
 /// Offset of a field of the saved registers, seen from the thread's address, which is where the frame ends.
@@ -27,7 +27,7 @@ pub const fn saved(offset: usize) -> i64 {
 /// Copies a reply's payload. The slow path does the same, so if this fails it says why.
 extern "C" fn payload(server: ThreadRef, client: ThreadRef, address: u64, length: u64) -> bool {
     let payload = Payload { address, length };
-    ipc::copy_payload(server, Owed::Caller(client), payload).is_ok()
+    ipc::copy_payload(server, client, payload).is_ok()
 }
 
 /// Assembles the text behind `$macros`; the highest ready priority lies `$top` bytes behind `$ready`.

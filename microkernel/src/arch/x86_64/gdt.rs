@@ -70,7 +70,7 @@ pub fn set_trap_stack(address: u64) {
     unsafe {
         ptr::write_unaligned(
             &raw mut (*POSTERN_TSS.0.get()).privilege_stack_table[0],
-            VirtAddr::new_truncate(address),
+            VirtAddr::new_unsafe(address),
         )
     };
 }

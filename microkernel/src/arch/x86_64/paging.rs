@@ -37,6 +37,20 @@ pub struct Page {
     pub device: bool,
 }
 
+impl Page {
+    /// The entry that maps it.
+    #[inline(always)]
+    pub fn entry(self) -> u64 {
+        let flag = |flag: Entry, set: bool| if set { flag.bits() } else { 0 };
+        self.physical
+            | (Entry::PRESENT | Entry::USER_ACCESSIBLE).bits()
+            | flag(Entry::WRITABLE, self.write)
+            | flag(Entry::NO_EXECUTE, !self.execute)
+            | flag(Entry::NO_CACHE | Entry::WRITE_THROUGH, self.uncached)
+            | flag(DEVICE, self.device)
+    }
+}
+
 /// A piece of user memory inside one page.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
@@ -48,7 +62,6 @@ pub struct Piece {
 
 /// What the address bits of a level select by.
 const LEVELS: [u32; 4] = [39, 30, 21, 12];
-const LAST: u32 = 12;
 
 /// An entry of a page table: the one for `address` in the table at a physical address, on the level that selects by the
 /// nine bits from `shift` on.
@@ -73,6 +86,17 @@ impl Place {
         // SAFETY: as in `read`.
         unsafe { *self.0 = value }
     }
+
+    /// The table that its entry leads to; else itself.
+    #[inline(always)]
+    fn table(self) -> Result<u64, Self> {
+        let entry = self.read();
+        if has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
+            Ok(entry & ADDRESS)
+        } else {
+            Err(self)
+        }
+    }
 }
 
 /// Whether an entry has all flags of one set and none of another.
@@ -84,25 +108,24 @@ fn has(entry: u64, all: Entry, none: Entry) -> bool {
 /// The table that the entry for `address` leads to, made if it is missing.
 #[inline(always)]
 fn next_table(space: Ref<Space>, table: u64, address: u64, shift: u32) -> Result<u64, Error> {
-    let place = Place::of(table, address, shift);
-    let entry = place.read();
-    if has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
-        return Ok(entry & ADDRESS);
-    }
-    if entry != 0 {
-        return Err(Error::AlreadyMapped);
-    }
-    let new = space.take_table()?;
-    place.write(new | TABLE.bits());
-    Ok(new)
+    Place::of(table, address, shift).table().or_else(|place| {
+        if place.read() != 0 {
+            return Err(Error::AlreadyMapped);
+        }
+        let new = space.take_table()?;
+        place.write(new | TABLE.bits());
+        Ok(new)
+    })
 }
 
-/// Maps a page; missing tables come from the Space's pool. Nothing is mapped if it fails, though tables may stay.
-pub fn map(space: Ref<Space>, address: u64, large: bool, page: Page) -> Result<(), Error> {
+/// Maps a page ([`Page::entry`]); missing tables come from the Space's pool. Nothing is mapped if it fails, though tables may stay.
+#[inline(always)]
+pub fn map(space: Ref<Space>, address: u64, large: bool, mut entry: u64) -> Result<(), Error> {
     let [first, second, third, last] = LEVELS;
     let table = next_table(space, space.root(), address, first)?;
     let table = next_table(space, table, address, second)?;
     let place = if large {
+        entry |= Entry::HUGE_PAGE.bits();
         Place::of(table, address, third)
     } else {
         Place::of(next_table(space, table, address, third)?, address, last)
@@ -110,27 +133,25 @@ pub fn map(space: Ref<Space>, address: u64, large: bool, page: Page) -> Result<(
     if place.read() != 0 {
         return Err(Error::AlreadyMapped);
     }
-    let mut flags = Entry::PRESENT | Entry::USER_ACCESSIBLE;
-    flags.set(Entry::WRITABLE, page.write);
-    flags.set(Entry::NO_EXECUTE, !page.execute);
-    flags.set(Entry::NO_CACHE | Entry::WRITE_THROUGH, page.uncached);
-    flags.set(Entry::HUGE_PAGE, large);
-    flags.set(DEVICE, page.device);
-    place.write(page.physical | flags.bits());
+    place.write(entry);
     Ok(())
 }
 
+/// The place of the last entry for `address`: `Ok` for a page of 4 KiB, `Err` for a larger one, or where no more is.
+#[inline(always)]
+fn last_place(root: u64, address: u64) -> Result<Place, Place> {
+    let [first, second, third, last] = LEVELS;
+    let table = Place::of(root, address, first).table()?;
+    let table = Place::of(table, address, second).table()?;
+    let table = Place::of(table, address, third).table()?;
+    Ok(Place::of(table, address, last))
+}
+
 /// Removes the mapping at an address.
+#[inline]
 pub fn unmap(root: u64, address: u64) {
-    let mut table = root;
-    for shift in LEVELS {
-        let place = Place::of(table, address, shift);
-        let entry = place.read();
-        if shift == LAST || !has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
-            return place.write(0);
-        }
-        table = entry & ADDRESS;
-    }
+    let (Ok(place) | Err(place)) = last_place(root, address);
+    place.write(0);
 }
 
 /// Where a user address of a space lies, if user programs may read (or write) memory there.
@@ -139,28 +160,20 @@ pub fn translate(cr3: u64, address: u64, for_write: bool) -> Option<Piece> {
     if address >= abi::USER_END {
         return None;
     }
+    let (entry, size) = match last_place(cr3 & ADDRESS, address) {
+        Ok(place) => (place.read(), PAGE),
+        Err(place) => (place.read(), LARGE),
+    };
     let needed = if for_write {
         TABLE
     } else {
         Entry::PRESENT | Entry::USER_ACCESSIBLE
     };
-    let mut table = cr3 & ADDRESS;
-    for shift in LEVELS {
-        let entry = Place::of(table, address, shift).read();
-        if !has(entry, needed, DEVICE) {
-            return None;
-        }
-        if shift == LAST || !has(entry, Entry::empty(), Entry::HUGE_PAGE) {
-            let size = 1 << shift;
-            let offset = address & (size - 1);
-            return Some(Piece {
-                physical: (entry & ADDRESS & !(size - 1)) + offset,
-                left: size - offset,
-            });
-        }
-        table = entry & ADDRESS;
-    }
-    None
+    let offset = address & (size - 1);
+    has(entry, needed, DEVICE).then_some(Piece {
+        physical: (entry & ADDRESS & !(size - 1)) + offset,
+        left: size - offset,
+    })
 }
 
 /// Copies the kernel half of the root in use into a new root: the kernel is the same in every space.
@@ -217,7 +230,7 @@ pub fn flush(cr3: u64, loaded: u64, address: u64) {
     #[cfg(not(target_os = "none"))]
     super::host::with_tlb(|tlb| tlb.invalidate_page(address));
     #[cfg(target_os = "none")]
-    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(address));
+    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(address));
 }
 
 /// Forgets all of a space that is not in use, while `loaded` is: its id may become another's.
