@@ -8,3 +8,4 @@ pub mod hexdump;
 pub mod http;
 pub mod line;
 pub mod number;
+pub mod trace;

@@ -8,6 +8,7 @@ mod files;
 mod network;
 mod storage;
 mod system;
+mod tracing;
 
 use alloc::vec::Vec;
 use bootinfo::exit;

@@ -148,7 +148,7 @@ pub fn power_off(value: u8) -> Result<(), String> {
 }
 
 /// Calls the supervisor.
-fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
+pub fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
     let failed = |why: &dyn Display| format!("root.control: {why}");
     let supervisor = rt::endpoint("root.control").ok_or_else(|| failed(&IoError::NotPermitted))?;
     let output =
@@ -163,7 +163,7 @@ fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String
 }
 
 /// Calls the supervisor for an answer in postcard.
-fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
+pub fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
     let mut buffer = vec![0; ANSWER];
     let [count, ..] = request(label, 0, &mut buffer)?;
     let answer = buffer.get(..count as usize).ok_or("bad answer")?;
