@@ -37,4 +37,5 @@ pub mod symbols;
 pub mod system;
 pub mod terminal;
 pub mod toolchain;
+pub mod trace;
 pub mod unwind;

@@ -65,6 +65,12 @@ pub struct Options {
     /// Boot headless, type this command, print only what it prints, power off; once for each command
     #[arg(long, value_name = "CMD")]
     pub exec: Vec<String>,
+    /// Write what the one `trace COMMAND` of --exec found, as JSON for a trace viewer (Perfetto, chrome://tracing)
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub trace_json: Option<PathBuf>,
+    /// The same, drawn as a sequence diagram
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub trace_svg: Option<PathBuf>,
     /// The kernel's command line
     #[arg(long, value_name = "TEXT", default_value = "", hide = true)]
     pub append: String,

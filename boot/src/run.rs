@@ -18,7 +18,7 @@ use crate::status::Status;
 use crate::symbols::Symbols;
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, network, paths};
+use crate::{bochs, disk, flash, image, network, paths, trace};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub status: Status,
     /// With `--exec`, what the commands printed.
     pub output: String,
+    /// With `--trace-json` or `--trace-svg`, what the shell's `trace` told ([`crate::trace`]).
+    pub traced: Vec<String>,
     /// Everything on the serial line.
     pub log: String,
     /// Why it ended, if there is more to say than the status.
@@ -84,6 +86,7 @@ pub fn run(options: &Options) -> Result<Status> {
         execute(options, &system, watch_signals, &mut print)?
     };
     report(&outcome, &symbols, interactive);
+    trace::write(options, &outcome.traced)?;
     Ok(outcome.status)
 }
 
@@ -93,6 +96,7 @@ fn check(options: &Options) -> Result<()> {
         flash::check(file)?;
     }
     network::check(&options.forward)?;
+    trace::check(options)?;
     if options.icount && options.accel == crate::accelerator::Accelerator::Kvm {
         bail!("--icount counts emulated instructions, so it cannot be used with --accel kvm");
     }
@@ -178,7 +182,8 @@ pub fn execute(
 ) -> Result<(Outcome, Symbols)> {
     let nonce = exec::nonce();
     let mut system = system.clone();
-    system.execute(&nonce, &options.exec)?;
+    let traces = options.trace_json.is_some() || options.trace_svg.is_some();
+    system.execute(&nonce, &options.exec, traces)?;
     let Booted {
         mut machine,
         symbols,
@@ -193,6 +198,7 @@ pub fn execute(
         print(&output[before..])
     })?;
     outcome.output = String::from_utf8_lossy(&output).into_owned();
+    outcome.traced = filter.traced().to_vec();
     if outcome.status == Status::Success && filter.status() != Some(0) {
         outcome.status = Status::Refused;
         outcome.explanation = Some("the system ended before the shell had run all commands".into());
@@ -328,6 +334,7 @@ pub fn attend(
     Ok(Outcome {
         status,
         output: String::new(),
+        traced: Vec::new(),
         log,
         explanation,
     })

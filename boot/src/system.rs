@@ -71,16 +71,20 @@ impl System {
             .find(|program| program.name == name)
     }
 
-    /// Makes the shell run `commands`, between marks that contain `nonce`, and then power off.
+    /// Makes the shell run `commands`, between marks that contain `nonce`, and then power off. `traces`: it also tells what
+    /// `trace` finds.
     ///
     /// # Errors
     /// The system has no shell.
-    pub fn execute(&mut self, nonce: &str, commands: &[String]) -> Result<()> {
+    pub fn execute(&mut self, nonce: &str, commands: &[String], traces: bool) -> Result<()> {
         let file = self.file.display().to_string();
         let shell = self
             .program(SHELL)
             .with_context(|| format!("{file}: --exec needs a program `{SHELL}`"))?;
         shell.args = vec!["--nonce".into(), nonce.into()];
+        if traces {
+            shell.args.push("--traces".into());
+        }
         for command in commands {
             shell.args.extend(["--exec".into(), command.clone()]);
         }
@@ -179,7 +183,7 @@ mod tests {
     fn commands_reach_the_shell() {
         let mut system = System::load("default").expect("it is there");
         system
-            .execute("abc", &["help".into(), "read disk:0".into()])
+            .execute("abc", &["help".into(), "read disk:0".into()], false)
             .expect("it has a shell");
         let shell = system.program(SHELL).expect("it has a shell");
         assert_eq!(
