@@ -1,6 +1,7 @@
 //! What the integration tests in `tests/tests/` share.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod fat;
 pub mod medium;
 pub mod screen;

@@ -69,12 +69,12 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Finds what the thread `own` caused among `records`, which begin where it switched tracing on and end where it switched
-    /// it off. `names` are the threads that have one.
+    /// Finds what the thread `own` caused among `records`, which end after it switched tracing off. `whole`: none are lost, so
+    /// they begin where it switched tracing on. `names` are the threads that have one.
     ///
     /// Caused by it are its own messages, those of the servers that took one of them, and their interrupts.
-    pub fn new(records: &[Record], own: u64, names: &BTreeMap<u64, String>) -> Self {
-        let records = between_switches(records, own);
+    pub fn new(records: &[Record], whole: bool, own: u64, names: &BTreeMap<u64, String>) -> Self {
+        let records = between_switches(records, whole, own);
         let start = records.first().map_or(0, |record| record.time);
         let mut found = Self {
             events: records.len(),
@@ -125,7 +125,7 @@ impl Trace {
                     let fault = threads
                         .get_mut(&second)
                         .is_some_and(|caller| caller.trap.take().is_some());
-                    if !involved.contains(&second) || !involved.contains(&first) {
+                    if !involved.contains(&second) {
                         continue;
                     }
                     let label = threads
@@ -253,16 +253,17 @@ fn name(names: &BTreeMap<u64, String>, thread: u64) -> String {
 }
 
 /// Without the answer to the switching on, and from the call that switches off.
-fn between_switches(records: &[Record], own: u64) -> &[Record] {
-    let begins = records
-        .iter()
-        .position(|record| record.event == Event::Reply && record.second == own);
+fn between_switches(records: &[Record], whole: bool, own: u64) -> &[Record] {
+    let answered = |record: &Record| record.event == Event::Reply && record.second == own;
+    let begins = match whole {
+        true => records.iter().position(answered).map_or(0, |at| at + 1),
+        false => 0,
+    };
     let switches_off = |record: &Record| {
         let is_call = record.event == Event::Call && record.first == own;
         is_call && Tag(record.second).label() == TRACE_SWITCH
     };
     let ends = records.iter().rposition(switches_off);
-    let begins = begins.map_or(0, |at| at + 1);
     records
         .get(begins..ends.unwrap_or(records.len()))
         .unwrap_or_default()

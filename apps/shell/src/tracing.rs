@@ -34,7 +34,7 @@ pub fn trace(words: &[String]) -> Result<(), String> {
     // A server that was started anew meanwhile has a thread of its own.
     let mut names: BTreeMap<_, _> = names.into_iter().collect();
     names.extend(ask::<Vec<(u64, String)>>(control::THREADS)?);
-    let trace = Trace::new(&records, this, &names);
+    let trace = Trace::new(&records, lost == 0, this, &names);
     show(&trace, lost, &words.join(" "));
     match succeeded {
         true => Ok(()),

@@ -94,6 +94,9 @@ impl Trace {
 }
 
 fn step(line: &str) -> Result<Step> {
+    if line.starts_with("of\t") {
+        bail!("several commands were traced, and a file holds one trace");
+    }
     let fields: Vec<&str> = line.splitn(6, '\t').collect();
     let [kind, sent, time, from, to, text] = fields[..] else {
         bail!("not a message of a trace: {line:?}");
@@ -103,7 +106,6 @@ fn step(line: &str) -> Result<Step> {
         "reply" => Kind::Reply,
         "interrupt" => Kind::Interrupt,
         "fault" => Kind::Fault,
-        "of" => bail!("several commands were traced, and a file holds one trace"),
         _ => bail!("not a message of a trace: {line:?}"),
     };
     let ticks = |text: &str| {
@@ -125,14 +127,11 @@ fn step(line: &str) -> Result<Step> {
 /// # Errors
 /// As [`Trace::parse`], or a file cannot be written.
 pub fn write(options: &Options, lines: &[String]) -> Result<()> {
-    let writers: [(&Option<_>, fn(&Trace) -> String); 2] = [
-        (&options.trace_json, json::json),
-        (&options.trace_svg, svg::svg),
-    ];
-    for (file, form) in writers {
-        if let Some(file) = file {
-            paths::write(file, form(&Trace::parse(lines)?).as_bytes())?;
-        }
+    if let Some(file) = &options.trace_json {
+        paths::write(file, json::json(&Trace::parse(lines)?).as_bytes())?;
+    }
+    if let Some(file) = &options.trace_svg {
+        paths::write(file, svg::svg(&Trace::parse(lines)?).as_bytes())?;
     }
     Ok(())
 }
@@ -188,7 +187,7 @@ pub(crate) mod tests {
         };
         assert!(parse(&[]).contains("nothing was traced"));
         assert!(parse(&["of\t0\tx"]).contains("beginning"));
-        assert!(parse(&["of\t1\tx", "of\t1\ty\t\t\t"]).contains("several"));
+        assert!(parse(&["of\t1\tx", "of\t1\ty"]).contains("several"));
         assert!(parse(&["of\t1\tx", "call\t1\t2\ta\tb"]).contains("not a message"));
         assert!(parse(&["of\t1\tx", "call\t1\tz\ta\tb\tc"]).contains("not a time"));
     }

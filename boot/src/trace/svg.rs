@@ -58,11 +58,11 @@ pub fn svg(trace: &Trace) -> String {
             Kind::Interrupt => "interrupt",
             Kind::Fault => "fault",
         };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<text class=\"time\" x=\"{}\" y=\"{}\">{}</text>\
              <line class=\"{class}\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" marker-end=\"url(#head)\"/>\
-             <text class=\"what\" x=\"{}\" y=\"{}\">{}</text>\n",
+             <text class=\"what\" x=\"{}\" y=\"{}\">{}</text>",
             LEFT - 50,
             y + 4,
             step.time,

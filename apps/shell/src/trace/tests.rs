@@ -70,7 +70,7 @@ fn a_read() -> Vec<Record> {
 
 #[test]
 fn only_what_a_command_caused_is_found() {
-    let trace = Trace::new(&a_read(), SHELL, &known());
+    let trace = Trace::new(&a_read(), true, SHELL, &known());
     let steps = trace.steps.iter();
     let steps: Vec<_> = steps
         .map(|step| {
@@ -93,11 +93,14 @@ fn only_what_a_command_caused_is_found() {
     assert_eq!((trace.events, trace.invocations), (14, 1));
     assert_eq!((trace.steps[0].sent, trace.steps[0].time), (0, 1));
     assert_eq!(trace.count(Kind::Call), 2);
+    // Without its beginning: the first answer is one of the command's.
+    let rest = Trace::new(&a_read()[5..], false, SHELL, &known());
+    assert_eq!((rest.steps.len(), rest.events), (4, 11));
 }
 
 #[test]
 fn a_diagram_has_a_column_for_each_program() {
-    let trace = Trace::new(&a_read(), SHELL, &known());
+    let trace = Trace::new(&a_read(), true, SHELL, &known());
     let diagram = trace.diagram();
     let lines: Vec<_> = diagram.lines().collect();
     let expected = [
@@ -122,7 +125,7 @@ fn a_trap_is_a_message_to_its_handler() {
         (Event::Trap, SHELL, 6),
         (Event::Deliver, SHELL, ROOT),
     ]);
-    let trace = Trace::new(&events, SHELL, &known());
+    let trace = Trace::new(&events, true, SHELL, &known());
     // What comes before the first answer counts as the switching on.
     let texts: Vec<_> = trace.steps.iter().map(|step| step.text.as_str()).collect();
     assert_eq!(texts, ["exception 6"]);
@@ -131,10 +134,10 @@ fn a_trap_is_a_message_to_its_handler() {
 
 #[test]
 fn nothing_is_a_trace_too() {
-    let trace = Trace::new(&[], SHELL, &known());
+    let trace = Trace::new(&[], true, SHELL, &known());
     assert_eq!(trace, Trace::default());
     assert_eq!(trace.diagram(), "    ticks\n");
     let strangers = records(&[call(77, io::READ), (Event::Deliver, 77, 78)]);
-    let trace = Trace::new(&strangers, 77, &known());
+    let trace = Trace::new(&strangers, true, 77, &known());
     assert_eq!(trace.lanes(), ["4d", "4e"]);
 }
