@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
+use crate::debugger::Debugger;
 use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
 use crate::flash::Flash;
@@ -15,7 +16,7 @@ use crate::machine::{Event, Machine};
 use crate::progress::note;
 use crate::qemu::{self, Emulator, Options};
 use crate::status::Status;
-use crate::symbols::Symbols;
+use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
 use crate::{bochs, disk, flash, image, network, paths, trace};
@@ -41,8 +42,13 @@ pub struct Booted {
 
 /// Files of a run.
 pub enum Files {
-    /// For QEMU: the system's archive, its disk if it was made for this run, and its flash.
-    Disk(NamedTempFile, Option<NamedTempFile>, Option<Flash>),
+    /// For QEMU: the system's archive, its disk if it was made for this run, its flash, and what a debugger needs.
+    Disk(
+        NamedTempFile,
+        Option<NamedTempFile>,
+        Option<Flash>,
+        Option<Debugger>,
+    ),
     /// For Bochs: a folder.
     Folder(tempfile::TempDir),
 }
@@ -157,17 +163,19 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     }
     command.args(network);
     command.args(more);
+    let mut debugger = None;
     if options.gdb {
-        let kernel = image.symbols.file(bootinfo::archive::KERNEL);
+        let debugger = debugger.insert(Debugger::prepare(&system.manifest, &image.symbols)?);
+        command.args(debugger.arguments());
         note(&format!(
-            "waiting for a debugger: gdb {} -ex 'target remote :1234'",
-            kernel.display()
+            "the machine waits for a debugger: gdb -x {}",
+            debugger.script().display()
         ));
     }
     Ok(Booted {
         machine: Machine::start(command)?,
         symbols: image.symbols,
-        files: Files::Disk(archive, disk, flash),
+        files: Files::Disk(archive, disk, flash, debugger),
     })
 }
 
@@ -191,11 +199,12 @@ pub fn execute(
     } = boot(options, &system)?;
     prepare(&machine)?;
     let mut filter = Filter::new(&nonce);
+    let mut annotator = Annotator::new(&symbols);
     let mut output = Vec::new();
     let mut outcome = attend(&mut machine, options, &mut |bytes| {
         let before = output.len();
         filter.feed(bytes, &mut output);
-        print(&output[before..])
+        print(&annotator.feed(&output[before..]))
     })?;
     outcome.output = String::from_utf8_lossy(&output).into_owned();
     outcome.traced = filter.traced().to_vec();
@@ -226,10 +235,11 @@ fn attach(
     let (alive, first_sign) = channel();
     std::thread::spawn(move || read_keys(&keyboard, escapes, &reporter));
     std::thread::spawn(move || type_in(guest, &typed, &first_sign));
+    let mut annotator = Annotator::new(&symbols);
     let outcome = attend(&mut machine, options, &mut |bytes| {
         // Nobody listens after the first time.
         let _ = alive.send(());
-        print(bytes)
+        print(&annotator.feed(bytes))
     });
     drop(raw);
     Ok((outcome?, symbols))
