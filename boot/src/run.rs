@@ -190,8 +190,10 @@ pub fn execute(
 ) -> Result<(Outcome, Symbols)> {
     let nonce = exec::nonce();
     let mut system = system.clone();
-    let traces = options.trace_json.is_some() || options.trace_svg.is_some();
-    system.execute(&nonce, &options.exec, traces)?;
+    system.execute(&nonce, &options.exec)?;
+    if options.trace_json.is_some() || options.trace_svg.is_some() {
+        system.tell_traces();
+    }
     let Booted {
         mut machine,
         symbols,

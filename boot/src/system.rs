@@ -71,24 +71,27 @@ impl System {
             .find(|program| program.name == name)
     }
 
-    /// Makes the shell run `commands`, between marks that contain `nonce`, and then power off. `traces`: it also tells what
-    /// `trace` finds.
+    /// Makes the shell run `commands`, between marks that contain `nonce`, and then power off.
     ///
     /// # Errors
     /// The system has no shell.
-    pub fn execute(&mut self, nonce: &str, commands: &[String], traces: bool) -> Result<()> {
+    pub fn execute(&mut self, nonce: &str, commands: &[String]) -> Result<()> {
         let file = self.file.display().to_string();
         let shell = self
             .program(SHELL)
             .with_context(|| format!("{file}: --exec needs a program `{SHELL}`"))?;
         shell.args = vec!["--nonce".into(), nonce.into()];
-        if traces {
-            shell.args.push("--traces".into());
-        }
         for command in commands {
             shell.args.extend(["--exec".into(), command.clone()]);
         }
         Ok(())
+    }
+
+    /// Makes the shell tell the host tool what `trace` finds.
+    pub fn tell_traces(&mut self) {
+        if let Some(shell) = self.program(SHELL) {
+            shell.args.push("--traces".into());
+        }
     }
 
     /// The manifest as root gets it: `names` knows who answers for what, as `PREFIX=PROGRAM`.
@@ -183,7 +186,7 @@ mod tests {
     fn commands_reach_the_shell() {
         let mut system = System::load("default").expect("it is there");
         system
-            .execute("abc", &["help".into(), "read disk:0".into()], false)
+            .execute("abc", &["help".into(), "read disk:0".into()])
             .expect("it has a shell");
         let shell = system.program(SHELL).expect("it has a shell");
         assert_eq!(

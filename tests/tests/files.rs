@@ -249,9 +249,7 @@ fn sessions_are_given_back() {
 fn boot_until(options: &Options, word: &str) {
     let _seat = seat();
     let mut system = default_system();
-    system
-        .execute("0", &options.exec, false)
-        .expect("it has a shell");
+    system.execute("0", &options.exec).expect("it has a shell");
     let mut booted = run::boot(options, &system).expect("the machine starts");
     let deadline = Instant::now() + LIMIT;
     let mut log = Vec::new();
