@@ -3,7 +3,7 @@
 //! Read in this order: [`cli`] (what a person types), [`run`] (what `run` does), [`system`] and [`check`] (manifests),
 //! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`disk`] and
 //! [`flash`] (its media), [`exec`], [`escape`], [`symbols`] and [`trace`] (what happens to the bytes that come and go),
-//! [`debugger`] (gdb), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
+//! [`debugger`] (gdb), [`create`] (new programs), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
 //!
 //! It is a library so that the tests and the benchmark suite boot systems the same way as a person does.
 #![deny(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod bochs;
 pub mod check;
 pub mod cli;
 pub mod coverage;
+pub mod create;
 pub mod debugger;
 pub mod disk;
 pub mod doctor;
