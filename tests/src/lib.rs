@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod fat;
 pub mod medium;
+pub mod page;
 pub mod screen;
 pub mod session;
 pub mod tool;
