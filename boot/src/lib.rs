@@ -11,6 +11,7 @@
 pub mod accelerator;
 pub mod bench;
 pub mod bochs;
+pub mod book;
 pub mod check;
 pub mod cli;
 pub mod coverage;
