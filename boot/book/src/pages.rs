@@ -208,8 +208,12 @@ fn excerpt(text: &str, from: &str, to: Option<&str>) -> Option<String> {
     let outer = indent(lines[first]);
     let ends = |line: &&str| match to {
         Some(to) => line.contains(to),
-        // As rustfmt sets it: the closing bracket stands where the item begins.
-        None => indent(line) == outer && line.trim_start().starts_with(['}', ')', ']']),
+        // As rustfmt sets it: the closing bracket stands where the item begins. Arguments in lines of their own end there, too.
+        None => {
+            indent(line) == outer
+                && line.trim_start().starts_with(['}', ')', ']'])
+                && !line.ends_with('{')
+        }
     };
     let begins = match to {
         Some(_) => first + 1,
@@ -218,7 +222,7 @@ fn excerpt(text: &str, from: &str, to: Option<&str>) -> Option<String> {
         }
         None => first + 1,
     };
-    let last = begins + lines[begins..].iter().position(|line| ends(&line))?;
+    let last = begins + lines[begins..].iter().position(ends)?;
     let part = &lines[first..=last];
     let common = part
         .iter()
@@ -251,6 +255,11 @@ mod tests {
         assert_eq!(
             excerpt(text, "fn b", Some("c();")).as_deref(),
             Some("fn b() {\n    c();")
+        );
+        let long = "fn f(\n    a: A,\n) {\n    g();\n}\nfn h() {}\n";
+        assert_eq!(
+            excerpt(long, "fn f", None).as_deref(),
+            long.strip_suffix("\nfn h() {}\n")
         );
         assert_eq!(excerpt(text, "fn e", None), None);
         assert_eq!(excerpt(text, "fn b", Some("nothing")), None);
