@@ -65,6 +65,7 @@ impl Debugger {
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
         let mut text = String::new();
         // Writing to a String does not fail.
+        let _ = writeln!(text, "WORKSPACE = {}", quoted(paths::root()));
         let _ = writeln!(text, "KERNEL = {}", quoted(symbols.file(archive::KERNEL)));
         let _ = writeln!(text, "SOCKET = {}", quoted(self.socket()));
         let _ = writeln!(text, "PROGRAMS = {{");
@@ -90,7 +91,7 @@ mod tests {
             folder: tempfile::tempdir().expect("a folder"),
         };
         let text = debugger.text(&system.manifest, &symbols);
-        assert!(text.starts_with("KERNEL = \"folder/kernel\"\n"), "{text}");
+        assert!(text.contains("KERNEL = \"folder/kernel\"\n"), "{text}");
         // Two programs of one file.
         assert!(text.contains("    \"zero\": \"folder/null\",\n"), "{text}");
         assert!(text.contains("\"root\": \"folder/root\""), "{text}");

@@ -95,6 +95,7 @@ fn a_read_is_stopped_in_the_disk_server_and_in_the_kernel() {
         assert!(has(&found, name), "{name}: {server}");
     }
     assert!(printed.contains("servers/disk/src/server.rs:"));
+    assert!(printed.contains("fn work("), "the line itself");
     let thread = server.lines().find(|line| line.starts_with("$1 = "));
     let thread = thread.expect("the thread is printed");
     assert!(
@@ -110,7 +111,7 @@ fn a_read_is_stopped_in_the_disk_server_and_in_the_kernel() {
     let found = frames(kernel);
     assert!(found[0].1.starts_with("microkernel::ipc::call"), "{kernel}");
     assert!(
-        has(&found, "microkernel::arch::x86_64::entry::on_syscall"),
+        has(&found, "microkernel::arch::x86_64::entry::on_"),
         "{kernel}"
     );
     let program = part("--- its program", "\u{0}");

@@ -213,10 +213,11 @@ class Slot:
         self.value = value
 
     def to_string(self):
-        kind = str(cell(self.value["kind"])).rpartition("::")[2]
+        head = cell(self.value["head"])
+        kind = str(head["kind"]).rpartition("::")[2]
         if kind == "Empty":
             return "empty slot"
-        rights, data = number(self.value["rights"]), number(self.value["data"])
+        rights, data = int(head["rights"]), number(self.value["data"])
         badge = f", badge {data:#x}" if kind == "Endpoint" else f", data {data:#x}"
         return f"capability: {kind} {number(self.value['object']):#x}, rights {rights:#x}{badge}"
 
@@ -287,5 +288,7 @@ UserBacktrace()
 gdb.execute("set confirm off")
 gdb.execute("set pagination off")
 gdb.execute("set architecture i386:x86-64")
+# Programs are built as if the workspace were there, so that no path of a machine is in them.
+gdb.execute(f'set substitute-path /postern "{WORKSPACE}"')
 gdb.execute(f'file "{KERNEL}"', to_string=True)
 gdb.execute(f"target remote {SOCKET}")
