@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use postern::qemu::Options;
 use postern::status::Status;
+use tests::session::{PROMPT, Session};
 use tests::{default_system, misbehaving, seat, tool};
 
 /// A machine that waits for a debugger, ended with the test.
@@ -165,4 +167,27 @@ fn a_crash_is_shown_with_its_functions() {
         first.contains("misbehave::read_nothing at apps/misbehave/src/main.rs:"),
         "{first}"
     );
+}
+
+#[test]
+fn a_crash_is_told_at_the_next_prompt() {
+    let mut system = default_system();
+    let disk = system.program("disk").expect("it has a disk");
+    disk.binary = "disk-faulty".into();
+    disk.args = vec!["--fault-on-read".into(), "1".into()];
+    let mut session = Session::boot(&Options::default(), &system);
+    session.expect(PROMPT);
+    let told = session.command("read disk:0 --size 16");
+    let (error, crash) = told.split_once('\n').expect("more than an error");
+    assert!(error.contains("the server died"), "{told}");
+    assert!(crash.starts_with("root: program disk faulted: invalid instruction"));
+    assert!(
+        crash.contains("\nprogram disk-faulty backtrace:\n  0x"),
+        "{told}"
+    );
+    assert_eq!(session.command("echo x"), "x\n", "it is told once");
+    session.send("poweroff\r");
+    let (status, log) = session.finish();
+    assert_eq!(status, Status::Success);
+    assert!(log.contains("disk_faulty::fault at servers/disk-faulty/src/main.rs:"));
 }

@@ -91,6 +91,25 @@ fn a_read_is_shown_as_messages() {
     );
 }
 
+/// The messages of a command of which it is known how many there must be.
+#[test]
+fn no_message_is_missing() {
+    const PIECE: u64 = 64 << 10;
+    let (status, _, lines) = traced(&["trace read disk:0 --sha256"]);
+    assert_eq!(status, Status::Success);
+    let trace = Trace::parse(&lines).expect("it is a trace");
+    let disk = postern::disk::default().expect("it is made");
+    let size = disk.path().metadata().expect("it is there").len();
+    let reads = trace.steps.iter();
+    let reads =
+        reads.filter(|step| (step.kind, &*step.to, &*step.text) == (Kind::Call, "disk", "read"));
+    // The last one finds the end.
+    assert_eq!(reads.count() as u64, size / PIECE + 1);
+    let answers = trace.steps.iter().filter(|step| step.kind == Kind::Reply);
+    let calls = trace.steps.iter().filter(|step| step.kind == Kind::Call);
+    assert_eq!(answers.count(), calls.count());
+}
+
 #[test]
 fn what_cannot_be_traced_is_said() {
     let (status, output, lines) = traced(&[

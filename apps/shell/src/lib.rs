@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod arguments;
+pub mod crash;
 pub mod hexdump;
 pub mod http;
 pub mod line;

@@ -56,6 +56,7 @@ fn interactive() -> Result<(), &'static str> {
     let mut console = open_console()?;
     let mut line = Line::default();
     let mut echo = Vec::new();
+    let mut log_seen = system::crashes(0);
     print!("{PROMPT}");
     system::record_boot();
     loop {
@@ -77,6 +78,7 @@ fn interactive() -> Result<(), &'static str> {
             echo.clear();
             if let Event::Done(text) = event {
                 run(&text);
+                log_seen = system::crashes(log_seen);
             }
             print!("{PROMPT}");
         }
