@@ -3,17 +3,22 @@
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bootinfo::archive;
 use manifest::Manifest;
 use tempfile::TempDir;
 
+use crate::progress::note;
 use crate::symbols::Symbols;
 use crate::{install, paths};
 
 /// The debugger's program name, and the Debian package it is in.
 pub const PROGRAM: &str = "gdb";
+
+/// How long QEMU may take until it waits for a debugger.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The part of the script that is the same in every run.
 const SCRIPT: &str = include_str!("debugger/postern.py");
@@ -33,9 +38,10 @@ impl Debugger {
         if paths::program(PROGRAM).is_none() {
             install::packages("the debugger", &[PROGRAM])?;
         }
+        // A socket's path is short by nature, so it does not lie in the workspace.
         let folder = tempfile::Builder::new()
-            .prefix("gdb-")
-            .tempdir_in(paths::state()?)
+            .prefix("postern-gdb-")
+            .tempdir()
             .context("cannot make a folder for the debugger")?;
         let debugger = Debugger { folder };
         let script = debugger.script();
@@ -55,6 +61,27 @@ impl Debugger {
         socket.push(self.socket());
         socket.push(",server=on,wait=off");
         vec!["-gdb".into(), socket, "-S".into()]
+    }
+
+    /// Waits until QEMU, which has been started, can be reached, and says what to type.
+    ///
+    /// # Errors
+    /// QEMU does not come up.
+    pub fn invite(&self) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while !self.socket().exists() {
+            ensure!(
+                Instant::now() < deadline,
+                "QEMU does not wait for a debugger"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let script = self.script();
+        note(&format!(
+            "the machine waits for a debugger: gdb -x {}",
+            script.display()
+        ));
+        Ok(())
     }
 
     fn socket(&self) -> PathBuf {

@@ -163,17 +163,17 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     }
     command.args(network);
     command.args(more);
-    let mut debugger = None;
-    if options.gdb {
-        let debugger = debugger.insert(Debugger::prepare(&system.manifest, &image.symbols)?);
-        command.args(debugger.arguments());
-        note(&format!(
-            "the machine waits for a debugger: gdb -x {}",
-            debugger.script().display()
-        ));
+    let debugger = match options.gdb {
+        true => Some(Debugger::prepare(&system.manifest, &image.symbols)?),
+        false => None,
+    };
+    command.args(debugger.iter().flat_map(Debugger::arguments));
+    let machine = Machine::start(command)?;
+    if let Some(debugger) = &debugger {
+        debugger.invite()?;
     }
     Ok(Booted {
-        machine: Machine::start(command)?,
+        machine,
         symbols: image.symbols,
         files: Files::Disk(archive, disk, flash, debugger),
     })
