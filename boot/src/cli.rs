@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::qemu::Options;
 use crate::status::Status;
-use crate::{coverage, doctor, graph, lint, progress, run};
+use crate::{book, coverage, create, doctor, graph, lint, progress, run};
 
 /// Postern: a small capability microkernel with user-level servers.
 ///
@@ -35,6 +35,11 @@ enum Action {
     Doctor,
     /// Draw who may call whom in a system
     Graph(graph::Options),
+    /// Make a program of your own, and add it to a system
+    #[command(subcommand)]
+    New(create::Options),
+    /// Build the book: how Postern works, how to write a program, the map of the source
+    Book(book::Options),
     /// Lint the guest's programs as they are built for bare metal
     #[command(hide = true)]
     Lint,
@@ -50,6 +55,8 @@ pub fn main() -> ExitCode {
         Action::Run(options) => run::run(&options),
         Action::Doctor => doctor::doctor(),
         Action::Graph(options) => graph::graph(&options),
+        Action::Book(options) => book::book(&options),
+        Action::New(options) => create::create(&options),
         Action::Lint => lint::lint(),
         Action::Coverage => coverage::coverage(),
     };

@@ -2,7 +2,8 @@
 //!
 //! The shell prints the line `\x1epostern NONCE begin` before the first command of `--exec` and
 //! `\x1epostern NONCE end STATUS` after the last. The nonce differs at every boot, so no file that a command prints
-//! can contain the mark by accident.
+//! can contain the mark by accident. Between them it prints, if asked to, `\x1epostern NONCE trace …` for what `trace` found:
+//! these lines are no command's output, either.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -16,6 +17,8 @@ pub fn nonce() -> String {
 pub struct Filter {
     begin: Vec<u8>,
     end: Vec<u8>,
+    trace: Vec<u8>,
+    traced: Vec<String>,
     phase: Phase,
     /// Bytes that may be the start of a mark or of a line end.
     held: Vec<u8>,
@@ -34,6 +37,8 @@ impl Filter {
         Filter {
             begin: format!("\x1epostern {nonce} begin").into_bytes(),
             end: format!("\x1epostern {nonce} end ").into_bytes(),
+            trace: format!("\x1epostern {nonce} trace ").into_bytes(),
+            traced: Vec::new(),
             phase: Phase::Before,
             held: Vec::new(),
         }
@@ -61,6 +66,11 @@ impl Filter {
         }
     }
 
+    /// The lines of `trace` so far.
+    pub fn traced(&self) -> &[String] {
+        &self.traced
+    }
+
     fn find_begin(&mut self) {
         match position(&self.held, &self.begin) {
             Some(at) => {
@@ -78,24 +88,36 @@ impl Filter {
     }
 
     fn pass(&mut self, output: &mut Vec<u8>) {
-        let ready = match position(&self.held, &self.end) {
-            Some(at) => {
-                let mark = &self.held[at + self.end.len()..];
-                if let Some(line_end) = position(mark, b"\n") {
-                    let status = String::from_utf8_lossy(&mark[..line_end]);
-                    self.phase = Phase::After {
-                        status: status.trim().parse().unwrap_or(u32::MAX),
-                    };
-                }
-                at
+        loop {
+            let ended = position(&self.held, &self.end).map(|at| (at, self.end.len()));
+            let traced = position(&self.held, &self.trace).map(|at| (at, self.trace.len()));
+            let first = [ended, traced].into_iter().flatten().min();
+            let Some((at, length)) = first else {
+                let keep = partial(&self.held, &self.end)
+                    .max(partial(&self.held, &self.trace))
+                    .max(usize::from(self.held.ends_with(b"\r")));
+                self.take(self.held.len() - keep, output);
+                return;
+            };
+            self.take(at, output);
+            let Some(line_end) = position(&self.held, b"\n") else {
+                return;
+            };
+            let line: Vec<u8> = self.held.drain(..=line_end).skip(length).collect();
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\r', '\n']);
+            if first == ended {
+                let status = line.trim().parse().unwrap_or(u32::MAX);
+                self.phase = Phase::After { status };
+                return;
             }
-            None => {
-                let keep =
-                    partial(&self.held, &self.end).max(usize::from(self.held.ends_with(b"\r")));
-                self.held.len() - keep
-            }
-        };
-        let ready: Vec<u8> = self.held.drain(..ready).collect();
+            self.traced.push(line.into());
+        }
+    }
+
+    /// Passes the first `count` bytes on.
+    fn take(&mut self, count: usize, output: &mut Vec<u8>) {
+        let ready: Vec<u8> = self.held.drain(..count).collect();
         for (index, byte) in ready.iter().enumerate() {
             if !(*byte == b'\r' && ready.get(index + 1) == Some(&b'\n')) {
                 output.push(*byte);
@@ -124,7 +146,7 @@ mod tests {
     use super::*;
 
     const SERIAL: &[u8] =
-        b"boot\r\n\x1epostern n0 begin\r\n\x1epostern n1 begin\r\none\r\ntwo\rthree\n\
+        b"boot\r\n\x1epostern n0 begin\r\n\x1epostern n1 begin\r\none\r\n\x1epostern n1 trace a\tb\r\ntwo\rthree\n\
         \x1epostern n1 endless\r\nno end\x1epostern n1 end 7\r\nlate\r\n";
     const OUTPUT: &[u8] = b"one\ntwo\rthree\n\x1epostern n1 endless\nno end";
 
@@ -134,6 +156,8 @@ mod tests {
         pieces
             .iter()
             .for_each(|piece| filter.feed(piece, &mut output));
+        let traced = pieces.concat() == SERIAL;
+        assert_eq!(filter.traced(), &["a\tb"][..usize::from(traced)]);
         (output, filter.status())
     }
 

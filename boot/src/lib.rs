@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`cli`] (what a person types), [`run`] (what `run` does), [`system`] and [`check`] (manifests),
 //! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`disk`] and
-//! [`flash`] (its media), [`exec`], [`escape`] and [`symbols`] (what
-//! happens to the bytes that come and go), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
+//! [`flash`] (its media), [`exec`], [`escape`], [`symbols`] and [`trace`] (what happens to the bytes that come and go),
+//! [`debugger`] (gdb), [`create`] (new programs), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
 //!
 //! It is a library so that the tests and the benchmark suite boot systems the same way as a person does.
 #![deny(unsafe_code)]
@@ -11,9 +11,12 @@
 pub mod accelerator;
 pub mod bench;
 pub mod bochs;
+pub mod book;
 pub mod check;
 pub mod cli;
 pub mod coverage;
+pub mod create;
+pub mod debugger;
 pub mod disk;
 pub mod doctor;
 pub mod escape;
@@ -37,4 +40,5 @@ pub mod symbols;
 pub mod system;
 pub mod terminal;
 pub mod toolchain;
+pub mod trace;
 pub mod unwind;

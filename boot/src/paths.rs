@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+/// Names another workspace than the one that the tool was built in: a copy, for tests.
+pub const ROOT: &str = "POSTERN_ROOT";
+
 /// The workspace's root folder.
 pub fn root() -> PathBuf {
+    if let Some(root) = std::env::var_os(ROOT) {
+        return root.into();
+    }
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_path_buf()
 }

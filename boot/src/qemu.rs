@@ -47,7 +47,7 @@ pub struct Options {
     /// Give up after so long, with exit status 124
     #[arg(long, value_name = "SECONDS", value_parser = size::seconds)]
     pub timeout: Option<Duration>,
-    /// Wait for a debugger before the first instruction
+    /// Wait for a debugger before the first instruction, and say how to start it
     #[arg(long)]
     pub gdb: bool,
     /// The guest cannot write the disks
@@ -65,6 +65,12 @@ pub struct Options {
     /// Boot headless, type this command, print only what it prints, power off; once for each command
     #[arg(long, value_name = "CMD")]
     pub exec: Vec<String>,
+    /// Write what the one `trace COMMAND` of --exec found, as JSON for a trace viewer (Perfetto, chrome://tracing)
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub trace_json: Option<PathBuf>,
+    /// The same, drawn as a sequence diagram
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub trace_svg: Option<PathBuf>,
     /// The kernel's command line
     #[arg(long, value_name = "TEXT", default_value = "", hide = true)]
     pub append: String,
@@ -155,9 +161,6 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
-    if options.gdb {
-        command.args(["-s", "-S"]);
-    }
     for (index, file) in options.disks.iter().enumerate() {
         let read_only = if options.read_only { "on" } else { "off" };
         let mut drive = OsString::from(format!(
@@ -229,7 +232,6 @@ mod tests {
             cpu: Some("Haswell".into()),
             machine: Machine::Pc,
             icount: true,
-            gdb: true,
             read_only: true,
             ..emulated
         });
@@ -238,7 +240,6 @@ mod tests {
             "-cpu Haswell ",
             "-m 64M ",
             "-icount shift=0,sleep=off",
-            "-s -S",
             "filename=a,,b ",
         ] {
             assert!(all.contains(part), "{part} in {all}");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
+use crate::debugger::Debugger;
 use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
 use crate::flash::Flash;
@@ -15,10 +16,10 @@ use crate::machine::{Event, Machine};
 use crate::progress::note;
 use crate::qemu::{self, Emulator, Options};
 use crate::status::Status;
-use crate::symbols::Symbols;
+use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, network, paths};
+use crate::{bochs, disk, flash, image, network, paths, trace};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -41,8 +42,13 @@ pub struct Booted {
 
 /// Files of a run.
 pub enum Files {
-    /// For QEMU: the system's archive, its disk if it was made for this run, and its flash.
-    Disk(NamedTempFile, Option<NamedTempFile>, Option<Flash>),
+    /// For QEMU: the system's archive, its disk if it was made for this run, its flash, and what a debugger needs.
+    Disk(
+        NamedTempFile,
+        Option<NamedTempFile>,
+        Option<Flash>,
+        Option<Debugger>,
+    ),
     /// For Bochs: a folder.
     Folder(tempfile::TempDir),
 }
@@ -54,6 +60,8 @@ pub struct Outcome {
     pub status: Status,
     /// With `--exec`, what the commands printed.
     pub output: String,
+    /// With `--trace-json` or `--trace-svg`, what the shell's `trace` told ([`crate::trace`]).
+    pub traced: Vec<String>,
     /// Everything on the serial line.
     pub log: String,
     /// Why it ended, if there is more to say than the status.
@@ -84,6 +92,7 @@ pub fn run(options: &Options) -> Result<Status> {
         execute(options, &system, watch_signals, &mut print)?
     };
     report(&outcome, &symbols, interactive);
+    trace::write(options, &outcome.traced)?;
     Ok(outcome.status)
 }
 
@@ -93,6 +102,7 @@ fn check(options: &Options) -> Result<()> {
         flash::check(file)?;
     }
     network::check(&options.forward)?;
+    trace::check(options)?;
     if options.icount && options.accel == crate::accelerator::Accelerator::Kvm {
         bail!("--icount counts emulated instructions, so it cannot be used with --accel kvm");
     }
@@ -153,17 +163,19 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     }
     command.args(network);
     command.args(more);
-    if options.gdb {
-        let kernel = image.symbols.file(bootinfo::archive::KERNEL);
-        note(&format!(
-            "waiting for a debugger: gdb {} -ex 'target remote :1234'",
-            kernel.display()
-        ));
+    let debugger = match options.gdb {
+        true => Some(Debugger::prepare(&system.manifest, &image.symbols)?),
+        false => None,
+    };
+    command.args(debugger.iter().flat_map(Debugger::arguments));
+    let machine = Machine::start(command)?;
+    if let Some(debugger) = &debugger {
+        debugger.invite()?;
     }
     Ok(Booted {
-        machine: Machine::start(command)?,
+        machine,
         symbols: image.symbols,
-        files: Files::Disk(archive, disk, flash),
+        files: Files::Disk(archive, disk, flash, debugger),
     })
 }
 
@@ -179,6 +191,9 @@ pub fn execute(
     let nonce = exec::nonce();
     let mut system = system.clone();
     system.execute(&nonce, &options.exec)?;
+    if options.trace_json.is_some() || options.trace_svg.is_some() {
+        system.tell_traces();
+    }
     let Booted {
         mut machine,
         symbols,
@@ -186,13 +201,15 @@ pub fn execute(
     } = boot(options, &system)?;
     prepare(&machine)?;
     let mut filter = Filter::new(&nonce);
+    let mut annotator = Annotator::new(&symbols);
     let mut output = Vec::new();
     let mut outcome = attend(&mut machine, options, &mut |bytes| {
         let before = output.len();
         filter.feed(bytes, &mut output);
-        print(&output[before..])
+        print(&annotator.feed(&output[before..]))
     })?;
     outcome.output = String::from_utf8_lossy(&output).into_owned();
+    outcome.traced = filter.traced().to_vec();
     if outcome.status == Status::Success && filter.status() != Some(0) {
         outcome.status = Status::Refused;
         outcome.explanation = Some("the system ended before the shell had run all commands".into());
@@ -220,10 +237,11 @@ fn attach(
     let (alive, first_sign) = channel();
     std::thread::spawn(move || read_keys(&keyboard, escapes, &reporter));
     std::thread::spawn(move || type_in(guest, &typed, &first_sign));
+    let mut annotator = Annotator::new(&symbols);
     let outcome = attend(&mut machine, options, &mut |bytes| {
         // Nobody listens after the first time.
         let _ = alive.send(());
-        print(bytes)
+        print(&annotator.feed(bytes))
     });
     drop(raw);
     Ok((outcome?, symbols))
@@ -328,6 +346,7 @@ pub fn attend(
     Ok(Outcome {
         status,
         output: String::new(),
+        traced: Vec::new(),
         log,
         explanation,
     })

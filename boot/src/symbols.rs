@@ -32,48 +32,14 @@ impl Symbols {
 
     /// `log` with a function and a line behind each address of a backtrace.
     pub fn annotate(&self, log: &str) -> String {
-        let mut loaders: HashMap<String, Option<Loader>> = HashMap::new();
-        let mut program = None;
-        let mut report = Report::default();
+        let mut annotator = Annotator::new(self);
         let mut annotated = String::new();
         for line in log.lines() {
             annotated.push_str(line);
-            report.line(line);
-            if line.contains("backtrace:") {
-                program = self.owner(line).map(String::from);
-                annotated.push_str(&self.kernel_backtrace(line, &report));
-            } else if let (Some(address), Some(name)) = (address(line), &program) {
-                let loader = loaders
-                    .entry(name.clone())
-                    .or_insert_with(|| Loader::new(self.file(name)).ok());
-                if let Some(place) = loader.as_ref().and_then(|loader| place(loader, address)) {
-                    annotated.push_str(&format!("  {place}"));
-                }
-            } else {
-                program = None;
-            }
+            annotated.push_str(&annotator.line(line));
             annotated.push('\n');
         }
         annotated
-    }
-
-    /// The frames below the heading of the kernel's own backtrace, each on a line of its own. It leaves them to the host.
-    fn kernel_backtrace(&self, heading: &str, report: &Report) -> String {
-        if heading.trim() != "backtrace:" {
-            return String::new();
-        }
-        let file = self.file(archive::KERNEL);
-        let loader = Loader::new(&file).ok();
-        let mut lines = String::new();
-        for address in report.backtrace(&file).unwrap_or_default() {
-            lines.push_str(&format!("\n  {address:#018x}"));
-            // The first is no return address.
-            let after = address + u64::from(!lines[1..].contains('\n'));
-            if let Some(place) = loader.as_ref().and_then(|loader| place(loader, after)) {
-                lines.push_str(&format!("  {place}"));
-            }
-        }
-        lines
     }
 
     /// Whose backtrace a heading announces, if anybody knows.
@@ -91,6 +57,100 @@ impl Symbols {
         Some(name.trim_matches(['`', '\'', '"']))
     }
 }
+
+/// Follows a log line by line, or byte by byte as it comes.
+pub struct Annotator<'a> {
+    symbols: &'a Symbols,
+    loaders: HashMap<String, Option<Loader>>,
+    /// What the kernel said of itself.
+    report: Report,
+    /// Whose backtrace it is, in the middle of one.
+    program: Option<String>,
+    /// The line so far, and its carriage return, if that may be its end.
+    begun: Vec<u8>,
+    returned: bool,
+}
+
+impl<'a> Annotator<'a> {
+    /// At a log's beginning.
+    pub fn new(symbols: &'a Symbols) -> Annotator<'a> {
+        Annotator {
+            symbols,
+            loaders: HashMap::new(),
+            report: Report::default(),
+            program: None,
+            begun: Vec::new(),
+            returned: false,
+        }
+    }
+
+    /// What to add to the next line.
+    fn line(&mut self, line: &str) -> String {
+        self.report.line(line);
+        if line.contains("backtrace:") {
+            self.program = self.symbols.owner(line).map(String::from);
+            return self.kernel_frames(line);
+        }
+        let (Some(address), Some(name)) = (address(line), self.program.clone()) else {
+            self.program = None;
+            return String::new();
+        };
+        self.place(&name, address)
+    }
+
+    /// The frames below the heading of the kernel's own backtrace, each on a line of its own. It leaves them to the host.
+    fn kernel_frames(&mut self, heading: &str) -> String {
+        if heading.trim() != "backtrace:" {
+            return String::new();
+        }
+        let file = self.symbols.file(archive::KERNEL);
+        let found = self.report.backtrace(&file).unwrap_or_default();
+        let mut lines = String::new();
+        for (index, address) in found.into_iter().enumerate() {
+            // The first is no return address.
+            let place = self.place(archive::KERNEL, address + u64::from(index == 0));
+            lines.push_str(&format!("\n  {address:#018x}{place}"));
+        }
+        lines
+    }
+
+    /// Two spaces and a program's place of an address, if anybody knows it.
+    fn place(&mut self, program: &str, address: u64) -> String {
+        let loader = self
+            .loaders
+            .entry(program.into())
+            .or_insert_with(|| Loader::new(self.symbols.file(program)).ok());
+        let place = loader.as_ref().and_then(|loader| place(loader, address));
+        place.map_or_else(String::new, |place| format!("  {place}"))
+    }
+
+    /// Takes the next bytes and returns them, annotated. Only a carriage return waits for what follows it.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len());
+        for &byte in bytes {
+            if byte == b'\n' {
+                let line = String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned();
+                // A terminal wants both at a line's end.
+                let more = self.line(&line).replace('\n', "\r\n");
+                out.extend_from_slice(more.as_bytes());
+            }
+            if std::mem::take(&mut self.returned) {
+                out.push(b'\r');
+            }
+            match byte {
+                b'\r' => self.returned = true,
+                _ => out.push(byte),
+            }
+            if !matches!(byte, b'\r' | b'\n') && self.begun.len() < LONGEST {
+                self.begun.push(byte);
+            }
+        }
+        out
+    }
+}
+
+/// Longest line that can be part of a backtrace.
+const LONGEST: usize = 256;
 
 /// The address that is all of a line.
 fn address(line: &str) -> Option<u64> {
@@ -152,6 +212,34 @@ mod tests {
         assert_eq!(
             Symbols::new("nowhere".into(), Vec::new()).annotate(log),
             log
+        );
+    }
+
+    #[test]
+    fn a_log_is_annotated_as_it_comes() {
+        let own = std::env::current_exe().expect("a test knows its file");
+        let name = own
+            .file_name()
+            .expect("it has a name")
+            .display()
+            .to_string();
+        let folder = own.parent().expect("it lies in a folder").into();
+        let symbols = Symbols::new(folder, Vec::new());
+        let address = find(&own, "a_log_is_annotated_as_it_comes") + 1;
+        let log = format!("$ dmesg\r\nprogram {name} backtrace:\r\n  {address:#x}\r\n> \rx");
+        let whole = symbols.annotate(&log.replace('\r', ""));
+        assert!(whole.contains("symbols.rs:"), "{whole}");
+        let mut annotator = Annotator::new(&symbols);
+        let mut fed = Vec::new();
+        for byte in log.as_bytes() {
+            fed.extend(annotator.feed(&[*byte]));
+        }
+        let fed = String::from_utf8(fed).expect("it is text");
+        assert!(fed.ends_with("\r\n> \rx"), "{fed}");
+        assert_eq!(fed.replace('\r', "").trim_end(), whole.trim_end());
+        assert_eq!(
+            annotator.feed(b"no line end is waited for"),
+            b"no line end is waited for"
         );
     }
 

@@ -87,6 +87,13 @@ impl System {
         Ok(())
     }
 
+    /// Makes the shell tell the host tool what `trace` finds.
+    pub fn tell_traces(&mut self) {
+        if let Some(shell) = self.program(SHELL) {
+            shell.args.push("--traces".into());
+        }
+    }
+
     /// The manifest as root gets it: `names` knows who answers for what, as `PREFIX=PROGRAM`.
     pub fn completed(&self) -> Manifest {
         let mut manifest = self.manifest.clone();

@@ -270,7 +270,7 @@ fn flags(frames: Frames) -> OsString {
 }
 
 /// Removes from a command's environment what an outer cargo sets for its children.
-fn clean(command: &mut Command) -> &mut Command {
+pub fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         if inherited_from_cargo(&name.to_string_lossy()) {
             command.env_remove(name);

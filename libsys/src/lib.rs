@@ -21,6 +21,7 @@ pub mod slots;
 pub mod syscall;
 pub mod thread;
 pub mod time;
+pub mod trace;
 
 mod request;
 mod session;

@@ -1,8 +1,10 @@
 //! What the integration tests in `tests/tests/` share.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod fat;
 pub mod medium;
+pub mod page;
 pub mod screen;
 pub mod session;
 pub mod tool;

@@ -52,6 +52,12 @@ fn two_runs_give_the_same_figures() {
         median("ipc.oneway.call.instructions") + median("ipc.oneway.reply_recv.instructions");
     let user = median("ipc.loop.client") + median("ipc.loop.server");
     assert_eq!(kernel + user, median("ipc.roundtrip.cross.0"));
+    // A trace that is switched off costs nothing.
+    assert_eq!(
+        median("ipc.roundtrip.untraced"),
+        median("ipc.roundtrip.cross.0")
+    );
+    assert!(median("ipc.roundtrip.traced") > median("ipc.roundtrip.cross.0"));
     assert!(median("limit.crossing") < median("trap.null"));
     assert!(median("limit.roundtrip.cross") < median("ipc.roundtrip.cross.0"));
 }

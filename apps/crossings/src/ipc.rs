@@ -9,7 +9,8 @@ use abi::tag::{Tag, Transfer};
 use abi::{Error, Op};
 use libsys::lease::Lease;
 use libsys::object::OWN_TABLE;
-use libsys::rt::ENDPOINT;
+use libsys::proto::control::TRACE_SWITCH;
+use libsys::rt::{self, ENDPOINT};
 use libsys::slots;
 use libsys::syscall::{self, Input, Output, Slot};
 
@@ -50,6 +51,29 @@ pub fn empty(samples: usize, server: Slot) -> Result<Samples, Failure> {
 pub fn cross(bench: &Bench) -> Result<Samples, Failure> {
     enter(bench.partner, Mode::Zeros)?;
     empty(bench.samples, bench.partner)
+}
+
+/// `ipc.roundtrip.traced`: while the kernel traces.
+pub fn traced(bench: &Bench) -> Result<Samples, Failure> {
+    switch_trace(true)?;
+    let samples = cross(bench);
+    switch_trace(false)?;
+    samples
+}
+
+/// `ipc.roundtrip.untraced`: after it has traced.
+pub fn untraced(bench: &Bench) -> Result<Samples, Failure> {
+    traced(bench)?;
+    cross(bench)
+}
+
+fn switch_trace(on: bool) -> Result<(), Failure> {
+    let control = rt::endpoint("root.control").ok_or("it cannot switch tracing")?;
+    let answer = syscall::call(control, TRACE_SWITCH, [on as u64, 0, 0, 0]);
+    match answer.check().map_err(kernel)?.tag.label() {
+        0 => Ok(()),
+        refused => Err(alloc::format!("root refuses to switch tracing: {refused}")),
+    }
 }
 
 /// `ipc.roundtrip.same.0`: the server is a thread of this program.

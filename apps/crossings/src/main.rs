@@ -103,6 +103,8 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "ipc.roundtrip.cross.8" => ipc::cross_long::<4>(bench),
         "ipc.roundtrip.cross.32" => ipc::cross_long::<28>(bench),
         "ipc.roundtrip.cross.120" => ipc::cross_long::<116>(bench),
+        "ipc.roundtrip.traced" => ipc::traced(bench),
+        "ipc.roundtrip.untraced" => ipc::untraced(bench),
         "ipc.slowpath.cross.0" => ipc::slow(bench),
         "ipc.call_with_cap" => ipc::with_capability(bench),
         "ipc.deferred" => ipc::deferred(bench),

@@ -53,11 +53,13 @@ pub struct Fetch<'a> {
     pub sha256: bool,
 }
 
-/// `--nonce N --exec COMMAND [--exec COMMAND]`: the shell's own arguments.
+/// `--nonce N [--traces] --exec COMMAND [--exec COMMAND]`: the shell's own arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Program<'a> {
     /// Marks the output, so that the host tool finds it.
     pub nonce: Option<&'a str>,
+    /// The host tool wants what `trace` finds.
+    pub traces: bool,
     /// Commands to run instead of asking for some.
     pub commands: Vec<&'a str>,
 }
@@ -171,6 +173,7 @@ impl<'a> Program<'a> {
         each(words, |argument, options| {
             match argument {
                 Arg::Long("nonce") => program.nonce = Some(value(options)?),
+                Arg::Long("traces") => program.traces = true,
                 Arg::Long("exec") => program.commands.push(value(options)?),
                 other => return Err(unknown(other)),
             }

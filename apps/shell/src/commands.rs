@@ -1,6 +1,6 @@
 //! The commands: their names, what `help` says, and how a line is run.
 
-use crate::{files, network, storage, system};
+use crate::{files, network, storage, system, tracing};
 use alloc::string::String;
 use libsys::println;
 use shell::arguments;
@@ -140,6 +140,12 @@ const COMMANDS: &[Command] = &[
         run: system::dmesg,
     },
     Command {
+        name: "trace",
+        usage: "COMMAND ...",
+        help: "runs a command and shows the messages it caused",
+        run: tracing::trace,
+    },
+    Command {
         name: "poweroff",
         usage: "",
         help: "turns the machine off",
@@ -153,6 +159,11 @@ pub fn run(line: &str) -> bool {
         println!("shell: a quote is left open");
         return false;
     };
+    run_words(&words)
+}
+
+/// [`run`], for a line that is split already.
+pub fn run_words(words: &[String]) -> bool {
     let Some((name, words)) = words.split_first() else {
         return true;
     };

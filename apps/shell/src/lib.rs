@@ -4,7 +4,9 @@
 extern crate alloc;
 
 pub mod arguments;
+pub mod crash;
 pub mod hexdump;
 pub mod http;
 pub mod line;
 pub mod number;
+pub mod trace;

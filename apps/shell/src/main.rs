@@ -8,6 +8,7 @@ mod files;
 mod network;
 mod storage;
 mod system;
+mod tracing;
 
 use alloc::vec::Vec;
 use bootinfo::exit;
@@ -55,6 +56,7 @@ fn interactive() -> Result<(), &'static str> {
     let mut console = open_console()?;
     let mut line = Line::default();
     let mut echo = Vec::new();
+    let mut log_seen = system::crashes(0);
     print!("{PROMPT}");
     system::record_boot();
     loop {
@@ -76,6 +78,7 @@ fn interactive() -> Result<(), &'static str> {
             echo.clear();
             if let Event::Done(text) = event {
                 run(&text);
+                log_seen = system::crashes(log_seen);
             }
             print!("{PROMPT}");
         }

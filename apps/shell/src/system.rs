@@ -14,7 +14,7 @@ use libsys::syscall::{self, Words};
 use libsys::time::{self, Instant};
 use libsys::{print, println, rt};
 use serde::de::DeserializeOwned;
-use shell::arguments;
+use shell::{arguments, crash};
 
 /// Room for an answer in postcard.
 const ANSWER: usize = 16 << 10;
@@ -122,15 +122,28 @@ pub fn sleep(words: &[String]) -> Result<(), String> {
 /// Shows the kernel's log.
 pub fn dmesg(words: &[String]) -> Result<(), String> {
     arguments::none(words)?;
+    each_piece(0, print::write).map(drop)
+}
+
+/// Shows which programs have crashed since the log was at `seen`. Returns where it is now.
+pub fn crashes(seen: u64) -> u64 {
+    let mut log = vec::Vec::new();
+    // A prompt without news is better than none.
+    let end = each_piece(seen, |piece| log.extend_from_slice(piece)).unwrap_or(seen);
+    print::write(crash::reports(&String::from_utf8_lossy(&log)).as_bytes());
+    end
+}
+
+/// The kernel's log from `position` on, piece by piece. Returns where it ends.
+fn each_piece(mut position: u64, mut piece: impl FnMut(&[u8])) -> Result<u64, String> {
     let mut buffer = vec![0; ANSWER];
-    let mut position = 0;
     loop {
         let [count, first, ..] = request(control::LOG, position, &mut buffer)?;
         let text = buffer.get(..count as usize).ok_or("bad answer")?;
         if text.is_empty() {
-            return Ok(());
+            return Ok(position);
         }
-        print::write(text);
+        piece(text);
         position = first + count;
     }
 }
@@ -148,7 +161,7 @@ pub fn power_off(value: u8) -> Result<(), String> {
 }
 
 /// Calls the supervisor.
-fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
+pub fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String> {
     let failed = |why: &dyn Display| format!("root.control: {why}");
     let supervisor = rt::endpoint("root.control").ok_or_else(|| failed(&IoError::NotPermitted))?;
     let output =
@@ -163,7 +176,7 @@ fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, String
 }
 
 /// Calls the supervisor for an answer in postcard.
-fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
+pub fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
     let mut buffer = vec![0; ANSWER];
     let [count, ..] = request(label, 0, &mut buffer)?;
     let answer = buffer.get(..count as usize).ok_or("bad answer")?;

@@ -70,6 +70,8 @@ pub const ALL: &[Id] = &[
     id("ipc.roundtrip.cross.8", Crossings, "the same with 8 words each way, 4 of them through memory"),
     id("ipc.roundtrip.cross.32", Crossings, "the same with 32 words each way"),
     id("ipc.roundtrip.cross.120", Crossings, "the same with 120 words each way"),
+    id("ipc.roundtrip.traced", Crossings, "call and reply between two spaces while the kernel traces"),
+    id("ipc.roundtrip.untraced", Crossings, "the same after it has traced: what a trace that is off costs is its difference to cross.0"),
     id("ipc.slowpath.cross.0", Crossings, "call and reply between two spaces on the general path"),
     id("ipc.call_with_cap", Crossings, "a call that passes a copy of a capability, and its reply"),
     id("ipc.deferred", Crossings, "call; the server parks it and looks for others; it answers from the Reply object"),

@@ -25,6 +25,16 @@ pub const KILL: u32 = 0x107;
 /// Replies `w0` = most TSC ticks between a kernel entry and its exit so far (0 unless the kernel was built to measure it).
 pub const SECTION: u32 = 0x108;
 
+/// `w0` = 1: the kernel traces, and all calls take its slow path; 0: no longer. Replies, switched on, `w0` = position of the
+/// first event.
+pub const TRACE_SWITCH: u32 = 0x110;
+/// `w0` = position in the kernel's trace; lease 0 (WRITE): events ([`crate::trace`]). Replies `w0` = bytes, `w1` = position of
+/// the first event (later than asked if older ones are gone). No bytes are the end.
+pub const TRACE: u32 = 0x111;
+/// Lease 0 (WRITE): `Vec<(u64, String)>`, the number in the trace and the name of each program's first thread, root's
+/// included. Replies `w0` = bytes.
+pub const THREADS: u32 = 0x112;
+
 /// Reply label of a refused request; 0 = done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]

@@ -6,5 +6,6 @@ pub mod io;
 pub mod memory;
 pub mod names;
 pub mod net;
+pub mod operation;
 pub mod program;
 pub mod timer;

@@ -2,10 +2,12 @@
 
 use crate::budget::Machine;
 use crate::program::{Program, State};
-use crate::slots::SYSTEM;
+use crate::slots::{SYSTEM, THREAD};
 use abi::object::system::LOG_BLOCK;
+use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::proto::control::{MemoryStatus, ProgramStatus};
+use libsys::trace::to_bytes;
 
 /// [`ProgramStatus::state`] of a program that does not run.
 const ENDED: u8 = 255;
@@ -59,6 +61,38 @@ pub fn log(position: u64) -> (Vec<u8>, u64) {
 /// The answer to SECTION.
 pub fn longest_section() -> u64 {
     SYSTEM.longest_section().unwrap_or(0)
+}
+
+/// The answer to TRACE_SWITCH: where the events of a trace that is switched on begin.
+pub fn trace_switch(on: bool) -> u64 {
+    let mut next = 0;
+    // Without tracing the ring hardly moves while it is read.
+    while on
+        && let Ok((records, first)) = SYSTEM.trace(next)
+        && !records.is_empty()
+    {
+        next = first + records.len() as u64;
+    }
+    let _ = SYSTEM.trace_switch(on);
+    next
+}
+
+/// The answer to TRACE: events, and the position of the first.
+pub fn trace(position: u64) -> (Vec<u8>, u64) {
+    let (records, first) = SYSTEM.trace(position).unwrap_or((Vec::new(), position));
+    (to_bytes(&records), first)
+}
+
+/// The answer to THREADS, in postcard.
+pub fn threads(programs: &[Program]) -> Vec<u8> {
+    let running = programs
+        .iter()
+        .filter(|program| program.state == State::Running);
+    let programs = running.map(|program| (program.slots.thread(), program.name()));
+    let numbered = programs
+        .chain([(THREAD, "root")])
+        .filter_map(|(thread, name)| Some((SYSTEM.number(thread).ok()?, String::from(name))));
+    encode(&numbered.collect::<Vec<_>>())
 }
 
 fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {

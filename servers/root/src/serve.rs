@@ -13,7 +13,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
 use libsys::proto::control::{
-    EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, SECTION, Status,
+    EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, SECTION, Status, THREADS, TRACE,
+    TRACE_SWITCH,
 };
 use libsys::syscall::{Answer, CALLER, Output, Words, recv, recv_until, reply_recv_with};
 use libsys::time::Instant;
@@ -105,7 +106,9 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             log::line(&format!("{}: {line}", system.programs[index].name()));
             Reaction::Words(0, [0; 4])
         }
-        PS | MEM | LOG | POWER_OFF | KILL | SECTION if facet != facet::CONTROL => {
+        PS | MEM | LOG | POWER_OFF | KILL | SECTION | TRACE_SWITCH | TRACE | THREADS
+            if facet != facet::CONTROL =>
+        {
             Reaction::Words(Status::NotPermitted as u32, [0; 4])
         }
         PS => bytes(control::processes(&system.programs), 0),
@@ -115,6 +118,12 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             bytes(text, position)
         }
         SECTION => Reaction::Words(0, [control::longest_section(), 0, 0, 0]),
+        TRACE_SWITCH => Reaction::Words(0, [control::trace_switch(w0 != 0), 0, 0, 0]),
+        TRACE => {
+            let (events, first) = control::trace(w0);
+            bytes(events, first)
+        }
+        THREADS => bytes(control::threads(&system.programs), 0),
         KILL => kill(system, index, w0),
         POWER_OFF => power::off(w0 as u8, system.acpi.pm1a_control),
         label => {

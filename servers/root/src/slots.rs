@@ -8,6 +8,8 @@ use libsys::syscall::Slot;
 pub const TABLE: CapTable = CapTable(Slot(abi::root::TABLE));
 /// Root's own space.
 pub const SPACE: Space = Space(Slot(abi::root::SPACE));
+/// Root's own thread.
+pub const THREAD: Thread = Thread(Slot(abi::root::THREAD));
 /// The machine.
 pub const SYSTEM: System = System(Slot(abi::root::SYSTEM));
 
