@@ -25,24 +25,6 @@ fn power_off(mut session: Session) -> String {
 }
 
 #[test]
-fn every_operation_right_and_wrong() {
-    let system = with([probing("rows", 60, "rows", &SERVERS)]);
-    // On the emulator's instruction clock: no moment passes by while the host is busy.
-    let options = Options {
-        icount: true,
-        ..Options::default()
-    };
-    let expected = include_str!("devices.txt");
-    let mut session = Session::boot(&options, &system);
-    session.expect("programs started\n");
-    let last = expected.lines().last().expect("it has lines");
-    // The shell's prompt comes whenever the devices let it.
-    let rows = session.expect(&format!("{last}\n")).replace(PROMPT, "");
-    assert_eq!(rows, expected);
-    power_off(session);
-}
-
-#[test]
 fn a_malicious_client_is_refused_and_nobody_else_notices() {
     const MESSAGES: u64 = 2000;
     let hostile = format!("hostile --count {MESSAGES} --seed 1");

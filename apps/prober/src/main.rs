@@ -1,7 +1,8 @@
 //! The programs that the tests of the servers run inside the system. The first argument says which:
-//! - `rows`: every operation on every small device, right and wrong; prints what comes of each.
+//! - `matrix --echo PORT`: every operation on every device, right and wrong; prints what comes of each. `matrix-open COLUMN`
+//!   only opens them, and `matrix-killed` uses each until its server dies.
 //! - `load`: works on all devices until the program `killer` has ended, and checks every byte.
-//! - `killer --count N --seed N`: kills servers at random moments.
+//! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
 //! - `blocked NAME`: reads a line of something that lets it wait.
 //! - `greedy`: takes as many sessions and Reply objects as it is given.
@@ -14,6 +15,7 @@ mod greedy;
 mod hostile;
 mod killer;
 mod load;
+mod matrix;
 mod rows;
 
 use alloc::format;
@@ -24,9 +26,11 @@ libsys::entry!(start);
 
 fn start() -> Result<(), String> {
     match rt::info().args.first().map(String::as_str) {
-        Some("rows") => rows::run(),
+        Some("matrix") => matrix::run(number("--echo")?),
+        Some("matrix-open") => matrix::open(word()?),
+        Some("matrix-killed") => matrix::killed(),
         Some("load") => load::run()?,
-        Some("killer") => killer::run(number("--count")?, number("--seed")?)?,
+        Some("killer") => killer::run(number("--seed")?)?,
         Some("hostile") => hostile::run(number("--count")?, number("--seed")?),
         Some("blocked") => blocked::run(word()?),
         Some("greedy") => greedy::run()?,
