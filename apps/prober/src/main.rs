@@ -5,7 +5,7 @@
 //! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
 //! - `blocked NAME`: reads a line of something that lets it wait.
-//! - `greedy`: takes as many sessions and Reply objects as it is given.
+//! - `greedy`: takes as many sessions as it is given and dies with them; `greedy --keep NAME...` keeps them.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
