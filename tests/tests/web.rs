@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use postern::system::System;
 use postern::{install, paths};
 use tests::LIMIT;
+use tests::session::PROMPT;
 use tests::web::Web;
 
 /// Connections of the load, as many as its threads; and requests over all of them.
@@ -273,4 +274,37 @@ fn servers_that_die() {
     web.session.expect("at port 80\n");
     assert!(client[0].request("GET / HTTP/1.1").is_err());
     assert_eq!(beginning(&web), web.content[..5]);
+}
+
+#[test]
+fn a_file_server_that_dies_while_somebody_reads_slowly() {
+    // More than all buffers on the way hold: most of the file is still to be read when its server dies.
+    let mut web = Web::serving(7 << 20, &system());
+    let mut slow = Client::connect(web.address);
+    let request = b"GET /data HTTP/1.1\r\nHost: x\r\n\r\n";
+    slow.send(request).expect("it listens");
+    let mut first = [0; 100];
+    slow.stream.read_exact(&mut first).expect("it answers");
+    web.session.send("\r");
+    web.session.expect(PROMPT);
+    assert_eq!(web.session.command("kill fs"), "");
+    // The handle that the slow one's answer comes from breaks at the next look. Others get an answer all the same: the first
+    // may still share that handle.
+    let deadline = Instant::now() + LIMIT;
+    let whole = loop {
+        assert!(Instant::now() < deadline, "the broken handle is kept");
+        match Client::connect(web.address).request("GET /data HTTP/1.1") {
+            Ok((status, content)) if status.ends_with("200 OK") => break content,
+            Ok((status, _)) => assert!(status.contains(" 503 "), "{status}"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof),
+        }
+    };
+    assert!(whole == web.content);
+    let mut rest = Vec::new();
+    let _ = slow.stream.read_to_end(&mut rest);
+    assert!(
+        rest.len() < web.content.len() / 2,
+        "it was promised more: {}",
+        rest.len()
+    );
 }
