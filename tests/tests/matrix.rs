@@ -72,14 +72,6 @@ fn echo() -> u16 {
     port
 }
 
-/// A disk whose first half is a FAT volume.
-fn disk() -> NamedTempFile {
-    let disk = NamedTempFile::new().expect("a temporary file");
-    fat::make(disk.path(), 12, 2 << 20);
-    disk.as_file().set_len(4 << 20).expect("it can grow");
-    disk
-}
-
 fn system(arguments: &str, servers: &[&str]) -> System {
     let mut system = default_system();
     system
@@ -99,7 +91,7 @@ fn power_off(mut session: Session) {
 #[test]
 fn every_operation_on_every_device() {
     let system = system(&format!("matrix --echo {}", echo()), &SERVERS);
-    let disk = disk();
+    let disk = fat::disk();
     // On the emulator's instruction clock: no moment passes by while the host is busy.
     let options = Options {
         icount: true,
@@ -152,7 +144,7 @@ fn servers_that_are_killed_in_the_middle_of_a_request() {
         &["root.control"],
     );
     system.manifest.programs.push(killer);
-    let disk = disk();
+    let disk = fat::disk();
     let options = Options {
         icount: true,
         disks: vec![disk.path().into()],

@@ -148,6 +148,7 @@ fn known(address: SocketAddr, count: usize) -> Vec<Client> {
 /// Clients that say nonsense, half of something, or nothing; and go.
 fn bad_clients(address: SocketAddr) {
     let silent = known(address, 40);
+    let mut witness = known(address, 1);
     for text in [
         &b"\0\0\0\0"[..],
         b"GET",
@@ -166,6 +167,28 @@ fn bad_clients(address: SocketAddr) {
             );
         }
     }
+    // Bytes without any sense (xorshift64, Marsaglia 2003), some of them behind the beginning of a request.
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for round in 0..50 {
+        let begin = [&b""[..], b"GET ", b"GET /data HTTP/1.1\r\n"][round % 3];
+        let noise = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        let noise: Vec<u8> = noise.take(1 + round * 20).flatten().collect();
+        let mut client = Client::connect(address);
+        // It may be reset before all is sent.
+        let _ = client.send(&[begin, &noise].concat());
+        let _ = client.stream.get_mut().shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = client.stream.read_to_end(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
+            "{round}"
+        );
+    }
     // Asks for all, reads a little, and goes.
     for _ in 0..10 {
         let mut client = Client::connect(address);
@@ -175,6 +198,10 @@ fn bad_clients(address: SocketAddr) {
         client.stream.read_exact(&mut [0; 100]).expect("it answers");
     }
     drop(silent);
+    let (status, _) = witness[0]
+        .request("GET / HTTP/1.1")
+        .expect("it noticed nothing");
+    assert_eq!(status, "HTTP/1.1 200 OK");
 }
 
 /// Many connections at once, each with one request after the other, as fast as the answers come.

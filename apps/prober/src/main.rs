@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod blocked;
+mod gateway;
 mod greedy;
 mod hostile;
 mod killer;

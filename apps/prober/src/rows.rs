@@ -94,11 +94,11 @@ pub fn fill(handle: &Handle, offset: u64, buffer: &mut [u8]) -> Result<usize, Io
     Ok(done)
 }
 
-/// All rows. The TCP port `echo` of the host sends back what it gets; the disk's second half belongs to nobody else.
+/// All rows. The TCP port `echo` of the host sends back what it gets; the disk's second half is nobody's.
 pub fn all(echo: u64) -> Vec<Row> {
     vec![
         Row {
-            at: 2 << 20,
+            at: 0xc0000,
             ..Row::new("disk", "disk:0", &["disk:1", "disk:x"])
         },
         Row {
