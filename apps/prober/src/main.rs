@@ -49,6 +49,5 @@ fn word() -> Result<&'static str, String> {
 
 /// The number behind an argument.
 fn number(name: &str) -> Result<u64, String> {
-    let number = rt::argument(name).and_then(|word| word.parse().ok());
-    number.ok_or_else(|| format!("{name} needs a number"))
+    rt::number(name).ok_or_else(|| format!("{name} needs a number"))
 }
