@@ -56,29 +56,37 @@ const ASKED: [(&str, &str, usize); 10] = [
     ("timer", "timer:3600000", 8),
 ];
 
-/// Uses each device until its server has died with a request in its hands, and then once more.
+/// Uses each device until its server has died with a request in its hands, and then once more. Any other server, too, may die
+/// at any time.
 pub fn killed() {
     for (label, name, size) in ASKED {
         let mut buffer = vec![0; size];
-        let mut died = "never";
-        loop {
-            // Any other server, too, may die at any time.
-            let Ok(handle) = Handle::open_with(name, CREATE) else {
-                syscall::yield_now();
-                continue;
-            };
-            if died != "never" && handle.stat().is_ok() {
-                break;
-            }
-            match handle.read(&mut buffer) {
-                Ok(_) | Err(IoError::ServerDied { delivered: false }) => {}
-                Err(IoError::ServerDied { delivered: true }) => died = "during the request",
-                Err(_) => died = "with another error",
+        let mut died = None;
+        while died.is_none() {
+            if let Ok(handle) = Handle::open_with(name, CREATE) {
+                died = until_it_dies(&handle, &mut buffer);
             }
         }
+        let goes_on = || Handle::open_with(name, CREATE)?.stat();
+        while goes_on().is_err() {
+            syscall::yield_now();
+        }
+        let died = died.unwrap_or_default();
         println!("{label:<9} {:<20} {died}, and goes on", "server killed");
     }
     println!("matrix: done");
+}
+
+/// Reads until that fails, and says how; `None`: the server died between two requests.
+fn until_it_dies(handle: &Handle, buffer: &mut [u8]) -> Option<&'static str> {
+    loop {
+        match handle.read_at(0, buffer) {
+            Ok(_) => {}
+            Err(IoError::ServerDied { delivered: false }) => return None,
+            Err(IoError::ServerDied { delivered: true }) => return Some("during the request"),
+            Err(_) => return Some("with another error"),
+        }
+    }
 }
 
 fn cell(row: &Row, column: &str, outcome: &dyn core::fmt::Display) {
