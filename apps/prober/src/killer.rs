@@ -24,11 +24,15 @@ const ANSWER: usize = 16 << 10;
 /// Longest time between two kills.
 const LONGEST: Duration = Duration::from_millis(6);
 
-/// Kills so many times, or until a program ends, as its arguments say.
+/// Kills so many times, or until a program ends, and all servers or some, as its arguments say.
 pub fn run(seed: u64) -> Result<(), String> {
     let mut random = SmallRng::seed_from_u64(seed);
     let longest = ticks(LONGEST, rt::info().tsc_hz);
     let until = rt::argument("--until");
+    let victims: Vec<&str> = match rt::argument("--only") {
+        Some(names) => names.split(',').collect(),
+        None => VICTIMS.to_vec(),
+    };
     let count = match until {
         Some(_) => u64::MAX,
         None => number("--count")?,
@@ -37,7 +41,7 @@ pub fn run(seed: u64) -> Result<(), String> {
         // Nobody calls this program: it only waits.
         let deadline = Instant::now().0 + random.random_range(0..longest);
         let _ = syscall::recv_until(ENDPOINT, deadline);
-        let name = VICTIMS[random.random_range(0..VICTIMS.len())];
+        let name = victims[random.random_range(0..victims.len())];
         let programs = programs()?;
         let over = |program: &ProgramStatus| {
             Some(program.name.as_str()) == until && program.ended.is_some()

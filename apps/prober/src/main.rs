@@ -1,8 +1,9 @@
 //! The programs that the tests of the servers run inside the system. The first argument says which:
 //! - `matrix --echo PORT`: every operation on every device, right and wrong; prints what comes of each. `matrix-open COLUMN`
-//!   only opens them, and `matrix-killed` uses each until its server dies.
+//!   only opens them, and `matrix-killed ROWS` uses each until its server dies.
 //! - `load`: works on all devices until the program `killer` has ended, and checks every byte.
-//! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends.
+//! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends;
+//!   with `--only SERVERS`, only these.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
 //! - `blocked NAME`: reads a line of something that lets it wait.
 //! - `greedy`: takes as many sessions as it is given and dies with them; `greedy --keep NAME...` keeps them.

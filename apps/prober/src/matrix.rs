@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use libsys::handle::{Handle, IoError};
 use libsys::proto::io::{CREATE, READABLE, WRITABLE};
-use libsys::{println, syscall};
+use libsys::{println, rt, syscall};
 
 /// Sessions opened one after the other, more than any server can have at a time.
 const MANY: usize = 1000;
@@ -56,10 +56,12 @@ const ASKED: [(&str, &str, usize); 10] = [
     ("timer", "timer:3600000", 8),
 ];
 
-/// Uses each device until its server has died with a request in its hands, and then once more. Any other server, too, may die
+/// Uses each device that the argument names until its server has died with a request in its hands, and then once more. Any other server, too, may die
 /// at any time.
 pub fn killed() {
-    for (label, name, size) in ASKED {
+    let wanted = rt::info().args.get(1).map_or("", String::as_str);
+    let wanted = |label: &str| wanted.split(',').any(|other| other == label);
+    for (label, name, size) in ASKED.into_iter().filter(|(label, ..)| wanted(label)) {
         let mut buffer = vec![0; size];
         let mut died = None;
         while died.is_none() {
