@@ -9,6 +9,8 @@ pub const ROOT_ENDPOINTS: [&str; 2] = ["root.memory", "root.control"];
 const HIGHEST_PRIORITY: u8 = 250;
 /// Most facets: their numbers and those of sessions share a space.
 const MOST_FACETS: usize = 255;
+/// Most sessions of one server (`libsys::session`).
+const MOST_SESSIONS: usize = 4096;
 /// Page size: budgets are multiples of it.
 const PAGE: u64 = 4096;
 
@@ -130,12 +132,22 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
 }
 
 /// Whether each client can have its share.
-fn shares(program: &Program, manifest: &Manifest) -> Option<String> {
+fn shares(program: &Program, manifest: &Manifest) -> Vec<String> {
     let clients = manifest.programs.iter().filter(|p| p.calls(&program.name));
     let (clients, replies) = (clients.count(), usize::from(program.replies));
-    (0 < replies && replies < clients).then(|| {
-        format!("replies {replies} are fewer than the {clients} programs that may call it")
-    })
+    let sessions = usize::from(program.sessions);
+    let mut complaints = Vec::new();
+    if 0 < replies && replies < clients {
+        complaints.push(format!(
+            "replies {replies} are fewer than the {clients} programs that may call it"
+        ));
+    }
+    if sessions * clients > MOST_SESSIONS {
+        complaints.push(format!(
+            "{sessions} sessions for each of the {clients} programs that may call it are more than {MOST_SESSIONS}"
+        ));
+    }
+    complaints
 }
 
 /// What a program may not share with an earlier one (nor have twice itself).

@@ -4,3 +4,4 @@
 //! the kernel's place, it gives each instance a partition of memory through nested page tables, intercepts what would turn
 //! protection off, and stays out of everything else.
 #![no_std]
+#![forbid(unsafe_code)]

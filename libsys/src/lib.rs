@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod fs;
 pub mod handle;
 pub mod heap;
+pub mod input;
 pub mod lease;
 pub mod net;
 pub mod object;

@@ -124,6 +124,11 @@ pub fn argument(name: &str) -> Option<&'static str> {
     from.nth(1).map(|word| word.as_str())
 }
 
+/// The number that follows the argument `name`; `None` if none does.
+pub fn number(name: &str) -> Option<u64> {
+    argument(name)?.parse().ok()
+}
+
 /// The endpoint this program receives from.
 pub const ENDPOINT: Slot = Slot(program::ENDPOINT);
 

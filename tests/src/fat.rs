@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Once;
 
 use postern::{install, paths};
+use tempfile::NamedTempFile;
 
 /// Makes a volume of `bits` (12, 16 or 32) bits in an image of `size` bytes, with clusters of one sector.
 ///
@@ -15,6 +16,17 @@ pub fn make(image: &Path, bits: u8, size: u64) {
     file.set_len(size).expect("an image can be that large");
     let kind = ["-F", &bits.to_string(), "-s", "1", "-i", "706f7374"];
     run(Command::new(tool("mkfs.fat")).args(kind).arg(image));
+}
+
+/// A disk of 1 MiB whose first half is a volume; the rest is nobody's.
+///
+/// # Panics
+/// As [`make`].
+pub fn disk() -> NamedTempFile {
+    let disk = NamedTempFile::new().expect("a temporary file");
+    make(disk.path(), 12, 512 << 10);
+    disk.as_file().set_len(1 << 20).expect("it can grow");
+    disk
 }
 
 /// What `fsck.fat -n` complains about.

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::fat;
 use crate::session::Session;
 
-/// Bytes of the file that it serves.
+/// Bytes of the file that it serves, if the test does not mind.
 const SIZE: u32 = 300_001;
 
 /// A running web server.
@@ -38,8 +38,16 @@ impl Web {
     /// # Panics
     /// It does not start.
     pub fn boot(system: &System) -> Self {
+        Self::serving(SIZE, system)
+    }
+
+    /// [`Web::boot`], with a file of `size` bytes, at most 7 MiB.
+    ///
+    /// # Panics
+    /// As [`Web::boot`].
+    pub fn serving(size: u32, system: &System) -> Self {
         // Bytes without a pattern that a mistake could hide in.
-        let content: Vec<u8> = (0..SIZE).map(|i| (i ^ i >> 7 ^ i >> 13) as u8).collect();
+        let content: Vec<u8> = (0..size).map(|i| (i ^ i >> 7 ^ i >> 13) as u8).collect();
         let file = NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), &content).expect("it can be written");
         let disk = NamedTempFile::new().expect("a temporary file");

@@ -4,11 +4,12 @@ use postern::qemu::Options;
 use postern::status::Status;
 use postern::system::System;
 use tests::session::{PROMPT, Session};
-use tests::{default_system, probing, screen};
+use tests::{default_system, fat, probing, screen};
 
-/// All servers of this file, for a program that tries them.
-const SERVERS: [&str; 7] = [
-    "console", "names", "timer", "null", "zero", "example", "keyboard",
+/// All servers.
+const SERVERS: [&str; 11] = [
+    "console", "names", "timer", "null", "zero", "example", "keyboard", "disk", "flash", "fs",
+    "net",
 ];
 
 fn with(programs: impl IntoIterator<Item = manifest::Program>) -> System {
@@ -25,38 +26,21 @@ fn power_off(mut session: Session) -> String {
 }
 
 #[test]
-fn every_operation_right_and_wrong() {
-    let system = with([probing("rows", 60, "rows", &SERVERS)]);
-    // On the emulator's instruction clock: no moment passes by while the host is busy.
-    let options = Options {
-        icount: true,
-        ..Options::default()
-    };
-    let expected = include_str!("devices.txt");
-    let mut session = Session::boot(&options, &system);
-    session.expect("programs started\n");
-    let last = expected.lines().last().expect("it has lines");
-    // The shell's prompt comes whenever the devices let it.
-    let rows = session.expect(&format!("{last}\n")).replace(PROMPT, "");
-    assert_eq!(rows, expected);
-    power_off(session);
-}
-
-#[test]
 fn a_malicious_client_is_refused_and_nobody_else_notices() {
     const MESSAGES: u64 = 2000;
     let hostile = format!("hostile --count {MESSAGES} --seed 1");
-    let load: Vec<&str> = SERVERS[..6]
-        .iter()
-        .copied()
-        .chain(["disk", "root.control"])
-        .collect();
+    let load: Vec<&str> = SERVERS.into_iter().chain(["root.control"]).collect();
     // The load goes on until the program of the name `killer` has ended.
     let system = with([
         probing("killer", 45, &hostile, &SERVERS),
         probing("load", 40, "load", &load),
     ]);
-    let mut session = Session::boot(&Options::default(), &system);
+    let disk = fat::disk();
+    let options = Options {
+        disks: vec![disk.path().into()],
+        ..Options::default()
+    };
+    let mut session = Session::boot(&options, &system);
     let text = session.expect("hostile: done\n");
     for server in SERVERS.into_iter().chain(["root.memory"]) {
         let line =
@@ -71,6 +55,7 @@ fn a_malicious_client_is_refused_and_nobody_else_notices() {
     // Nothing was typed at the shell by somebody who may not.
     assert_eq!(session.command("echo on"), "on\n");
     power_off(session);
+    fat::check(disk.path()).expect("the volume is in order");
 }
 
 #[test]

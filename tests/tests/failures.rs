@@ -47,23 +47,6 @@ fn errors_have_names_and_the_shell_goes_on() {
 }
 
 #[test]
-fn a_missing_disk() {
-    let image = image::build(&default_system()).expect("it builds");
-    let archive = archive(&image.archive);
-    // QEMU's command line has only the disks that are asked for: none.
-    let command = qemu::command(&Options::default(), &image.loader, archive.path());
-    let mut session = Session::start(command.expect("a command line"));
-    session.expect(PROMPT);
-    assert_eq!(
-        session.command("read disk:0"),
-        "read: disk:0: no such device\n"
-    );
-    assert_eq!(session.command("echo on"), "on\n");
-    session.send("poweroff\r");
-    assert_eq!(session.finish().0, Status::Success);
-}
-
-#[test]
 fn a_disk_server_that_dies_in_the_middle_of_a_read() {
     let mut system = default_system();
     let disk = system.program("disk").expect("it has a disk");

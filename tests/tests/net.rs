@@ -261,3 +261,37 @@ fn a_malicious_client_is_refused_and_nobody_else_notices() {
         "{programs}"
     );
 }
+
+#[test]
+fn what_one_program_takes_another_still_gets() {
+    let port = serve_on_host();
+    let mut system = default_system();
+    let names = ["tcp:10.0.2.2:9", "udp:10.0.2.2:9", "net:"];
+    let arguments = format!("greedy --keep {}", names.join(" "));
+    let servers = ["console", "names", "net"];
+    for name in ["greedy", "other"] {
+        let program = probing(name, 60, &arguments, &servers);
+        system.manifest.programs.push(program);
+    }
+    let mut session = Session::boot(&Options::default(), &system);
+    // Both, and the shell, have a third of the sockets, of whatever kind.
+    let mut log = session.expect(": net: 1 times, then: out of memory\n");
+    log += &session.expect(": net: 1 times, then: out of memory\n");
+    for name in ["greedy", "other"] {
+        for taken in ["tcp:10.0.2.2:9 64", "udp:10.0.2.2:9 10"] {
+            let line = format!("{name}: {taken} times, then: out of memory\n");
+            assert!(log.contains(&line), "{line} in {log}");
+        }
+    }
+    session.send("\r");
+    session.expect(PROMPT);
+    let url = format!("http://10.0.2.2:{port}/1000000");
+    let fetched = session.command(&format!("fetch {url} --sha256"));
+    assert_eq!(fetched, format!("{}  {url}\n", digest(&content(1_000_000))));
+    let echo = session.command("ping 10.0.2.2");
+    assert!(echo.contains("10.0.2.2: echo 1 in "), "{echo}");
+    // Frames were kept for both all the while: the server has memory enough.
+    assert!(!session.command("dmesg").contains("program net"));
+    session.send("poweroff\r");
+    assert_eq!(session.finish().0, Status::Success);
+}

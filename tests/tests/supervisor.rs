@@ -2,12 +2,14 @@
 
 use postern::qemu::Options;
 use postern::status::Status;
+use postern::system::System;
 use tests::session::{PROMPT, Session};
-use tests::{default_system, execute_system, misbehaving, probing, screen};
+use tests::{default_system, execute_system, fat, misbehaving, probing, screen};
 
 /// Whom `apps/prober`'s killer kills.
-const VICTIMS: [&str; 8] = [
-    "console", "names", "timer", "disk", "null", "zero", "example", "keyboard",
+const VICTIMS: [&str; 11] = [
+    "console", "names", "timer", "disk", "fs", "flash", "net", "null", "zero", "example",
+    "keyboard",
 ];
 
 /// On the emulator's instruction clock, so that a run that fails can be repeated.
@@ -34,34 +36,28 @@ fn used(table: &str, name: &str) -> u64 {
     number.parse().expect("it is a number")
 }
 
-/// 50 kills here; 500 with the environment variable `POSTERN_LONG` set.
+/// A system with a load on all devices, and a program that kills so many servers meanwhile.
+fn loaded(kills: u32) -> System {
+    let mut system = default_system();
+    let servers = VICTIMS.into_iter().chain(["root.control"]);
+    let load = probing("load", 40, "load", &servers.collect::<Vec<_>>());
+    let arguments = format!("killer --count {kills} --seed 7");
+    let killer = probing("killer", 240, &arguments, &["root.control"]);
+    system.manifest.programs.extend([load, killer]);
+    system
+}
+
+/// 500 kills here; 5000 with the environment variable `POSTERN_LONG` set.
 #[test]
 fn servers_die_under_load_and_nothing_is_lost() {
-    let count = if std::env::var_os("POSTERN_LONG").is_some() {
-        500
-    } else {
-        50
+    let long = std::env::var_os("POSTERN_LONG").is_some();
+    let count = if long { 5000 } else { 500 };
+    let image = fat::disk();
+    let options = Options {
+        disks: vec![image.path().into()],
+        ..counted()
     };
-    let mut system = default_system();
-    let servers = [
-        "console",
-        "names",
-        "timer",
-        "disk",
-        "null",
-        "zero",
-        "example",
-        "root.control",
-    ];
-    let load = probing("load", 40, "load", &servers);
-    let killer = probing(
-        "killer",
-        240,
-        &format!("killer --count {count} --seed 7"),
-        &["root.control"],
-    );
-    system.manifest.programs.extend([load, killer]);
-    let mut session = Session::boot(&counted(), &system);
+    let mut session = Session::boot(&options, &loaded(count));
     let text = session.expect("nothing wrong\n");
     let start = text.find("load: ").expect("it is the load that says so");
     let numbers: Vec<u32> = text[start..]
@@ -84,22 +80,20 @@ fn servers_die_under_load_and_nothing_is_lost() {
     }
     let after = session.command("mem");
     assert_eq!(session.command("read blah:").lines().count(), 2);
+    screen::type_in(session.monitor(), "echo by hand\n");
+    session.expect("\nby hand\n");
+    session.expect(PROMPT);
+    let echo = session.command("ping 10.0.2.2");
+    assert!(echo.contains("10.0.2.2: echo 1 in "), "{echo}");
     session.send("poweroff\r");
     let (status, log) = session.finish();
     assert_eq!(status, Status::Success);
     assert!(!log.contains("faulted") && !log.contains("panicked"));
+    fat::check(image.path()).expect("the volume is in order");
+    assert_eq!(fat::get(image.path(), "load").len(), 8 * 512);
 
     // A system that nobody kills anything in has as much in use.
-    let mut system = default_system();
-    let load = probing("load", 40, "load", &servers);
-    let killer = probing(
-        "killer",
-        240,
-        "killer --count 0 --seed 7",
-        &["root.control"],
-    );
-    system.manifest.programs.extend([load, killer]);
-    let mut session = Session::boot(&counted(), &system);
+    let mut session = Session::boot(&options, &loaded(0));
     let text = session.expect("nothing wrong\n");
     assert!(
         text.contains("load: 0 restarts, died 0 times before and 0 times"),

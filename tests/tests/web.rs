@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use postern::system::System;
 use postern::{install, paths};
 use tests::LIMIT;
+use tests::session::PROMPT;
 use tests::web::Web;
 
 /// Connections of the load, as many as its threads; and requests over all of them.
@@ -147,6 +148,7 @@ fn known(address: SocketAddr, count: usize) -> Vec<Client> {
 /// Clients that say nonsense, half of something, or nothing; and go.
 fn bad_clients(address: SocketAddr) {
     let silent = known(address, 40);
+    let mut witness = known(address, 1);
     for text in [
         &b"\0\0\0\0"[..],
         b"GET",
@@ -165,6 +167,28 @@ fn bad_clients(address: SocketAddr) {
             );
         }
     }
+    // Bytes without any sense (xorshift64, Marsaglia 2003), some of them behind the beginning of a request.
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for round in 0..50 {
+        let begin = [&b""[..], b"GET ", b"GET /data HTTP/1.1\r\n"][round % 3];
+        let noise = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        let noise: Vec<u8> = noise.take(1 + round * 20).flatten().collect();
+        let mut client = Client::connect(address);
+        // It may be reset before all is sent.
+        let _ = client.send(&[begin, &noise].concat());
+        let _ = client.stream.get_mut().shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = client.stream.read_to_end(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"),
+            "{round}"
+        );
+    }
     // Asks for all, reads a little, and goes.
     for _ in 0..10 {
         let mut client = Client::connect(address);
@@ -174,6 +198,10 @@ fn bad_clients(address: SocketAddr) {
         client.stream.read_exact(&mut [0; 100]).expect("it answers");
     }
     drop(silent);
+    let (status, _) = witness[0]
+        .request("GET / HTTP/1.1")
+        .expect("it noticed nothing");
+    assert_eq!(status, "HTTP/1.1 200 OK");
 }
 
 /// Many connections at once, each with one request after the other, as fast as the answers come.
@@ -273,4 +301,37 @@ fn servers_that_die() {
     web.session.expect("at port 80\n");
     assert!(client[0].request("GET / HTTP/1.1").is_err());
     assert_eq!(beginning(&web), web.content[..5]);
+}
+
+#[test]
+fn a_file_server_that_dies_while_somebody_reads_slowly() {
+    // More than all buffers on the way hold: most of the file is still to be read when its server dies.
+    let mut web = Web::serving(7 << 20, &system());
+    let mut slow = Client::connect(web.address);
+    let request = b"GET /data HTTP/1.1\r\nHost: x\r\n\r\n";
+    slow.send(request).expect("it listens");
+    let mut first = [0; 100];
+    slow.stream.read_exact(&mut first).expect("it answers");
+    web.session.send("\r");
+    web.session.expect(PROMPT);
+    assert_eq!(web.session.command("kill fs"), "");
+    // The handle that the slow one's answer comes from breaks at the next look. Others get an answer all the same: the first
+    // may still share that handle.
+    let deadline = Instant::now() + LIMIT;
+    let whole = loop {
+        assert!(Instant::now() < deadline, "the broken handle is kept");
+        match Client::connect(web.address).request("GET /data HTTP/1.1") {
+            Ok((status, content)) if status.ends_with("200 OK") => break content,
+            Ok((status, _)) => assert!(status.contains(" 503 "), "{status}"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof),
+        }
+    };
+    assert!(whole == web.content);
+    let mut rest = Vec::new();
+    let _ = slow.stream.read_to_end(&mut rest);
+    assert!(
+        rest.len() < web.content.len() / 2,
+        "it was promised more: {}",
+        rest.len()
+    );
 }

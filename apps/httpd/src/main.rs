@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use alloc::vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use getargs::{Arg, Options};
 use httpd::connection::{self, Connection, File};
@@ -42,8 +42,13 @@ struct Site {
     open: RefCell<BTreeMap<String, Weak<Named>>>,
 }
 
-/// An open file and its size.
-struct Named(Handle, u64);
+/// An open file.
+struct Named {
+    handle: Handle,
+    size: u64,
+    /// It could not be read: its server may have died. Who asks for it next opens it anew.
+    broken: Cell<bool>,
+}
 
 /// A file of the site.
 enum Page {
@@ -54,15 +59,20 @@ enum Page {
 impl Site {
     fn named(&self, name: String) -> Result<Rc<Named>, IoError> {
         let mut open = self.open.borrow_mut();
-        if let Some(file) = open.get(&name).and_then(Weak::upgrade) {
+        let known = open.get(&name).and_then(Weak::upgrade);
+        if let Some(file) = known.filter(|file| !file.broken.get()) {
             return Ok(file);
         }
-        let file = Handle::open(&name)?;
-        let stat = file.stat()?;
+        let handle = Handle::open(&name)?;
+        let stat = handle.stat()?;
         if stat.kind != Kind::Block {
             return Err(IoError::NotFound);
         }
-        let file = Rc::new(Named(file, stat.size));
+        let file = Rc::new(Named {
+            handle,
+            size: stat.size,
+            broken: Cell::new(false),
+        });
         open.retain(|_, file| file.strong_count() > 0);
         open.insert(name, Rc::downgrade(&file));
         Ok(file)
@@ -106,14 +116,18 @@ impl connection::Site for Site {
 impl File for Page {
     fn size(&self) -> u64 {
         match self {
-            Self::Named(file) => file.1,
+            Self::Named(file) => file.size,
             Self::Welcome => WELCOME.len() as u64,
         }
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
         match self {
-            Self::Named(file) => file.0.read_at(offset, buffer).ok(),
+            Self::Named(file) => {
+                let read = file.handle.read_at(offset, buffer);
+                file.broken.set(file.broken.get() || read.is_err());
+                read.ok()
+            }
             Self::Welcome => {
                 let bytes = WELCOME.as_bytes().get(offset as usize..)?;
                 let count = bytes.len().min(buffer.len());

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use libsys::lease::Lease;
 use libsys::proto::{control, io};
+use libsys::rt::ENDPOINT;
 use libsys::slots;
 use libsys::syscall::{self, Input, Slot};
 use libsys::time::Instant;
@@ -50,8 +51,8 @@ fn random_message(random: &mut SmallRng, target: Slot, name: &str, memory: &mut 
         _ => random.random(),
     };
     match (name, label) {
-        // What it writes to the console would be seen, and is allowed.
-        ("console", io::WRITE) => label = io::READ,
+        // What it writes there is allowed, and others would see it.
+        ("console" | "disk" | "flash" | "fs", io::WRITE) => label = io::READ,
         // It is allowed to end itself, too.
         ("root.memory", control::EXIT | control::PANIC) => label = control::KILL,
         _ => {}
@@ -72,7 +73,8 @@ fn random_message(random: &mut SmallRng, target: Slot, name: &str, memory: &mut 
         length,
         deadline: Instant::now().0 + random.random_range(0..PATIENCE),
         transfer: Transfer {
-            pass: 0,
+            // Nobody has asked for these.
+            pass: [0, ENDPOINT.0, rt::MEMORY.0][random.random_range(0..3)],
             receive: receive.map_or(0, |slot| slot.0),
             ..Transfer::default()
         },
@@ -112,21 +114,32 @@ fn lease(random: &mut SmallRng, memory: &mut [u8]) -> (u64, u64) {
     }
 }
 
-/// Opens a session with a random name, uses it, closes it, and goes on using it. Says whether any of the latter was done.
+/// A name that a server knows.
+fn good_name(server: &str) -> &'static [u8] {
+    match server {
+        "disk" | "flash" => b"0",
+        "fs" => b"load",
+        "net" => b"net:",
+        "timer" => b"100",
+        _ => b"",
+    }
+}
+
+/// Opens a session, maybe with a random name, uses it, closes it, and goes on using it. Says whether any of the latter was done.
 fn stale_session(random: &mut SmallRng, server: Slot, name: &str, memory: &mut [u8]) -> bool {
     let Some(session) = slots::allocate() else {
         return false;
     };
-    let text: [u8; 3] = match random.random() {
-        true => *b"100",
-        false => random.random(),
+    let noise: [u8; 3] = random.random();
+    let text = match random.random() {
+        true => good_name(name),
+        false => &noise[..random.random_range(0..=noise.len())],
     };
-    let length = random.random_range(0..=text.len());
     let transfer = Transfer {
         receive: session.0,
         ..Transfer::default()
     };
-    let lease = Lease::read(&text[..length]);
+    let lease = Lease::read(text);
     let _ = syscall::call_transferring(server, io::OPEN, [0; 4], lease, transfer);
     for _ in 0..4 {
         random_message(random, session, name, memory);

@@ -1,5 +1,6 @@
 //! Kills servers at random moments: its priority is above theirs, so that it comes in the middle of what they do.
 
+use crate::number;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -14,24 +15,40 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 /// Whom it kills.
-pub const VICTIMS: [&str; 8] = [
-    "console", "names", "timer", "disk", "null", "zero", "example", "keyboard",
+pub const VICTIMS: [&str; 11] = [
+    "console", "names", "timer", "disk", "fs", "flash", "net", "null", "zero", "example",
+    "keyboard",
 ];
 /// Room for the list of programs.
 const ANSWER: usize = 16 << 10;
 /// Longest time between two kills.
-const LONGEST: Duration = Duration::from_millis(4);
+const LONGEST: Duration = Duration::from_millis(6);
 
-/// Kills `count` times.
-pub fn run(count: u64, seed: u64) -> Result<(), String> {
+/// Kills so many times, or until a program ends, and all servers or some, as its arguments say.
+pub fn run(seed: u64) -> Result<(), String> {
     let mut random = SmallRng::seed_from_u64(seed);
     let longest = ticks(LONGEST, rt::info().tsc_hz);
+    let until = rt::argument("--until");
+    let victims: Vec<&str> = match rt::argument("--only") {
+        Some(names) => names.split(',').collect(),
+        None => VICTIMS.to_vec(),
+    };
+    let count = match until {
+        Some(_) => u64::MAX,
+        None => number("--count")?,
+    };
     for _ in 0..count {
         // Nobody calls this program: it only waits.
         let deadline = Instant::now().0 + random.random_range(0..longest);
         let _ = syscall::recv_until(ENDPOINT, deadline);
-        let name = VICTIMS[random.random_range(0..VICTIMS.len())];
+        let name = victims[random.random_range(0..victims.len())];
         let programs = programs()?;
+        let over = |program: &ProgramStatus| {
+            Some(program.name.as_str()) == until && program.ended.is_some()
+        };
+        if programs.iter().any(over) {
+            break;
+        }
         let victim = programs.iter().find(|program| program.name == name);
         let victim = victim.ok_or_else(|| format!("{name} is no program"))?;
         let killed = syscall::call(control_slot()?, control::KILL, [victim.id.into(), 0, 0, 0]);

@@ -1,20 +1,28 @@
 //! Works on every device while its server dies again and again: what was answered must be true, and everything goes on.
 
+use crate::gateway;
 use crate::killer::{VICTIMS, programs};
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 use libsys::handle::{Handle, IoError};
+use libsys::proto::io::CREATE;
 use libsys::{println, syscall, time};
 
 /// Rounds after the last kill.
 const AFTER: u32 = 20;
 /// How often it looks whether the killer has ended, in rounds.
 const LOOK: u32 = 10;
-/// First byte of the disk's part that it writes, and its pieces.
-const PLACE: u64 = 0x40000;
+/// What keeps what is written: name, where, and bytes from one piece to the next. On raw flash a killed write may take its
+/// block with it.
+const STORES: [(&str, u64, u64); 3] = [
+    ("disk:0", 0xc0000, 512),
+    ("file:/load", 0, 512),
+    ("flash:0", 0, 4096),
+];
+/// Bytes of a piece, and how many there are.
 const PIECE: usize = 512;
-const PIECES: u64 = 8;
+const PIECES: u32 = 8;
 
 /// How often a server died under a request that it had not taken, and that it had.
 #[derive(Default)]
@@ -76,22 +84,31 @@ fn killer_has_ended() -> Result<bool, String> {
 
 fn round(number: u32, deaths: &mut Deaths) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("round {number}: {what}"));
-    // What was answered before is there, whoever died meanwhile.
-    let place = PLACE + u64::from(number) % PIECES * PIECE as u64;
-    let mut piece = [0; PIECE];
-    let read = |piece: &mut [u8]| read_whole("disk:0", place, piece);
-    if u64::from(number) >= PIECES {
-        deaths.until_done(|| read(&mut piece))?;
-        if piece != content(number - PIECES as u32) {
-            return wrong("the disk has lost an answered write");
+    let piece = number % PIECES;
+    let value = format!("flash:kv/load{piece}");
+    let places = STORES.map(|(name, at, stride)| (name, at + u64::from(piece) * stride));
+    for (name, place) in places.into_iter().chain([(value.as_str(), 0)]) {
+        // What was answered before is there, whoever died meanwhile.
+        let mut bytes = [0; PIECE];
+        if number >= PIECES {
+            deaths.until_done(|| read_whole(name, place, &mut bytes))?;
+            if bytes != content(number - PIECES) {
+                return wrong(&format!("{name} has lost an answered write"));
+            }
+        }
+        let new = content(number);
+        let write = || Handle::open_with(name, CREATE)?.write_at(place, &new);
+        if deaths.until_done(write)? != PIECE {
+            return wrong(&format!("{name} takes a part"));
+        }
+        deaths.until_done(|| read_whole(name, place, &mut bytes))?;
+        if bytes != new {
+            return wrong(&format!("{name} reads other bytes than were written"));
         }
     }
+    deaths.until_done(gateway::answers)?;
+    deaths.until_done(|| Handle::open("keyboard:")?.stat())?;
     let new = content(number);
-    deaths.until_done(|| Handle::open("disk:0")?.write_at(place, &new).map(drop))?;
-    deaths.until_done(|| read(&mut piece))?;
-    if piece != new {
-        return wrong("the disk reads other bytes than were written");
-    }
     let mut zeros = [1; 100];
     deaths.until_done(|| read_whole("zero:", 0, &mut zeros))?;
     if zeros != [0; 100] {

@@ -1,19 +1,23 @@
 //! The programs that the tests of the servers run inside the system. The first argument says which:
-//! - `rows`: every operation on every small device, right and wrong; prints what comes of each.
+//! - `matrix --echo PORT`: every operation on every device, right and wrong; prints what comes of each. `matrix-open COLUMN`
+//!   only opens them, and `matrix-killed ROWS` uses each until its server dies.
 //! - `load`: works on all devices until the program `killer` has ended, and checks every byte.
-//! - `killer --count N --seed N`: kills servers at random moments.
+//! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends;
+//!   with `--only SERVERS`, only these.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
 //! - `blocked NAME`: reads a line of something that lets it wait.
-//! - `greedy`: takes as many sessions and Reply objects as it is given.
+//! - `greedy`: takes as many sessions as it is given and dies with them; `greedy --keep NAME...` keeps them.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
 mod blocked;
+mod gateway;
 mod greedy;
 mod hostile;
 mod killer;
 mod load;
+mod matrix;
 mod rows;
 
 use alloc::format;
@@ -24,9 +28,11 @@ libsys::entry!(start);
 
 fn start() -> Result<(), String> {
     match rt::info().args.first().map(String::as_str) {
-        Some("rows") => rows::run(),
+        Some("matrix") => matrix::run(number("--echo")?),
+        Some("matrix-open") => matrix::open(word()?),
+        Some("matrix-killed") => matrix::killed(),
         Some("load") => load::run()?,
-        Some("killer") => killer::run(number("--count")?, number("--seed")?)?,
+        Some("killer") => killer::run(number("--seed")?)?,
         Some("hostile") => hostile::run(number("--count")?, number("--seed")?),
         Some("blocked") => blocked::run(word()?),
         Some("greedy") => greedy::run()?,
@@ -44,6 +50,5 @@ fn word() -> Result<&'static str, String> {
 
 /// The number behind an argument.
 fn number(name: &str) -> Result<u64, String> {
-    let number = rt::argument(name).and_then(|word| word.parse().ok());
-    number.ok_or_else(|| format!("{name} needs a number"))
+    rt::number(name).ok_or_else(|| format!("{name} needs a number"))
 }

@@ -32,9 +32,19 @@ pub struct Arguments {
     /// Fewer samples
     #[arg(long)]
     pub quick: bool,
+    /// Measure what another system on the same emulator can do, too, and only that (ids `http.…`)
+    #[arg(long, value_enum)]
+    pub peer: Option<Peer>,
     /// Given by cargo
     #[arg(long, hide = true)]
     pub bench: bool,
+}
+
+/// Another system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// Debian's cloud kernel with busybox
+    Linux,
 }
 
 /// What a tick is.

@@ -1,13 +1,14 @@
 //! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
 //!
 //! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
-//! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with). The method is in `docs/benchmarks.md`.
+//! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
 pub mod gdb;
 pub mod guest;
 pub mod ids;
 pub mod limits;
+pub mod peer;
 pub mod peers;
 pub mod results;
 pub mod stats;
@@ -32,6 +33,8 @@ pub fn main() -> ExitCode {
     }
     let done = if arguments.list {
         cli::list(&arguments)
+    } else if let Some(cli::Peer::Linux) = arguments.peer {
+        peer::run(&arguments)
     } else {
         suite::run(&arguments)
     };

@@ -86,6 +86,9 @@ fn each_rule_is_kept() {
     wrong("`in` cannot be a facet", |m| {
         m.programs[0].facets = vec!["in".into(), "in".into()]
     });
+    wrong("4097 sessions for each of the 1 programs", |m| {
+        m.programs[0].sessions = 4097;
+    });
     wrong("replies 1 are fewer than the 2 programs", |m| {
         m.programs[0].replies = 1;
         let mut second = m.programs[1].clone();

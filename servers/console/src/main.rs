@@ -18,6 +18,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use console::output::{Output, WHOLE};
 use display::Display;
+use libsys::input::Input;
 use libsys::object::{IoPorts, Irq};
 use libsys::proto::console::{INPUT, INPUT_FACET, INPUT_MAX};
 use libsys::proto::io::{IoError, READABLE, Stat, WRITABLE};
@@ -40,16 +41,13 @@ const TURNS: usize = 64;
 struct Console {
     uart: Uart,
     output: Output,
-    input: VecDeque<u8>,
+    input: Input,
     /// Input bytes that nobody had room for, not yet reported.
     lost: u64,
     /// `None`: the machine has none.
     display: Option<Display>,
     writers: VecDeque<Writer>,
-    readers: VecDeque<Parked>,
     syncers: VecDeque<Parked>,
-    /// Who waits for something to read.
-    watchers: VecDeque<Parked>,
 }
 
 /// A program whose text is on its way.
@@ -76,32 +74,11 @@ impl Console {
             self.type_in(&[byte]);
         }
         self.lost += u64::from(self.uart.overran());
-        self.serve_readers();
+        self.input.serve();
     }
 
     fn type_in(&mut self, bytes: &[u8]) {
-        let room = MOST_INPUT - self.input.len();
-        self.input.extend(&bytes[..bytes.len().min(room)]);
-        self.lost += bytes.len().saturating_sub(room) as u64;
-    }
-
-    fn serve_readers(&mut self) {
-        while !self.input.is_empty()
-            && let Some(reader) = self.readers.pop_front()
-        {
-            let count = reader.length().min(self.input.len());
-            // Who cannot take its input (it died, or lent nonsense) leaves it to the next.
-            let taken = reader.copy_out(0, &self.input.make_contiguous()[..count]);
-            if taken.is_ok() {
-                self.input.drain(..count);
-            }
-            reader.finish(taken.map(|()| Done::Count(count)));
-        }
-        if !self.input.is_empty() {
-            self.watchers
-                .drain(..)
-                .for_each(|watcher| watcher.finish(Ok(Done::Words([READABLE, 0, 0, 0]))));
-        }
+        self.lost += self.input.push(bytes) as u64;
     }
 
     fn send(&mut self) {
@@ -171,18 +148,6 @@ impl Console {
             display.write(text);
         }
     }
-
-    /// Parks a request in one of the queues.
-    fn park(
-        &mut self,
-        request: Request,
-        queue: fn(&mut Self) -> &mut VecDeque<Parked>,
-    ) -> Reaction<'static> {
-        self.gone();
-        let parked = request.park()?;
-        queue(self).push_back(parked);
-        Ok(Done::Later)
-    }
 }
 
 impl Server for Console {
@@ -198,16 +163,10 @@ impl Server for Console {
     }
 
     fn read(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
-        if request.length() == 0 {
-            return Ok(Done::Count(0));
+        if self.input.readiness() == 0 {
+            self.gone();
         }
-        if self.input.is_empty() || !self.readers.is_empty() {
-            return self.park(request, |console| &mut console.readers);
-        }
-        let count = request.length().min(self.input.len());
-        request.copy_out(0, &self.input.make_contiguous()[..count])?;
-        self.input.drain(..count);
-        Ok(Done::Count(count))
+        self.input.read(request)
     }
 
     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
@@ -229,7 +188,9 @@ impl Server for Console {
 
     fn sync(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
         if !self.output.is_empty() {
-            return self.park(request, |console| &mut console.syncers);
+            self.gone();
+            self.syncers.push_back(request.park()?);
+            return Ok(Done::Later);
         }
         self.uart.drain();
         Ok(Done::Count(0))
@@ -238,9 +199,11 @@ impl Server for Console {
     fn wait(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
         let wish = request.words[0];
         // Writers wait for the chip, not for another program.
-        let readable = if self.input.is_empty() { 0 } else { READABLE };
-        match wish & (WRITABLE | readable) {
-            0 if wish & READABLE != 0 => self.park(request, |console| &mut console.watchers),
+        match wish & (WRITABLE | self.input.readiness()) {
+            0 if wish & READABLE != 0 => {
+                self.gone();
+                self.input.wait(request)
+            }
             ready => Ok(Done::Words([ready, 0, 0, 0])),
         }
     }
@@ -253,7 +216,7 @@ impl Server for Console {
                 let typed = typed.ok_or(IoError::BadRequest)?;
                 request.copy_in(0, typed)?;
                 self.type_in(typed);
-                self.serve_readers();
+                self.input.serve();
                 self.send();
                 Ok(Done::Count(typed.len()))
             }
@@ -266,9 +229,8 @@ impl Server for Console {
         // A text that was taken goes on its way whoever waits for it.
         self.writers
             .retain(|writer| writer.taken.is_some() || writer.parked.is_alive());
-        for all in [&mut self.readers, &mut self.syncers, &mut self.watchers] {
-            all.retain(Parked::is_alive);
-        }
+        self.syncers.retain(Parked::is_alive);
+        self.input.forget_dead();
     }
 
     fn deadline(&self) -> Option<u64> {
@@ -315,14 +277,13 @@ fn start() -> Result<(), &'static str> {
     let mut console = Console {
         uart,
         output: Output::default(),
-        input: early.into(),
+        input: Input::new(MOST_INPUT),
         lost: 0,
         display,
         writers: VecDeque::new(),
-        readers: VecDeque::new(),
         syncers: VecDeque::new(),
-        watchers: VecDeque::new(),
     };
+    console.type_in(&early);
     // What arrived before the interrupt was bound raised no edge that counts.
     console.work();
     serve(&mut console)

@@ -12,8 +12,7 @@ fn start() {
 }
 
 fn fault(reads: u64) {
-    let number = libsys::rt::argument("--fault-on-read");
-    if number.and_then(|number| number.parse().ok()) == Some(reads) {
+    if libsys::rt::number("--fault-on-read") == Some(reads) {
         // SAFETY: an invalid instruction has no effect but the exception, which is what the test wants.
         unsafe { core::arch::asm!("ud2", options(nomem, nostack)) }
     }

@@ -14,8 +14,7 @@ fn start() {
 }
 
 fn fault(reads: u64) {
-    let number = libsys::rt::argument("--fault-on-read");
-    if number.and_then(|number| number.parse().ok()) == Some(reads) {
+    if libsys::rt::number("--fault-on-read") == Some(reads) {
         panic!("as the test wants");
     }
 }

@@ -116,10 +116,15 @@ impl<P: Platform> Chip<P> {
         // Or it left the chip busy, which then takes no commands.
         platform.write(spare, command::READ_STATUS);
         let deadline = platform.now() + LONGEST_ERASE;
-        while platform.read(spare) & Status::READY.bits() == 0 && platform.now() < deadline {
+        let mut status = Status::from_bits_retain(platform.read(spare));
+        while !status.contains(Status::READY) && platform.now() < deadline {
             core::hint::spin_loop();
+            status = Status::from_bits_retain(platform.read(spare));
         }
-        platform.write(spare, command::CLEAR_STATUS);
+        // Only what is there is cleared: QEMU's chip then forgets that it is ready, too, until the next operation.
+        if status != Status::READY {
+            platform.write(spare, command::CLEAR_STATUS);
+        }
         platform.write(spare, command::READ_ARRAY);
         platform.write(cfi::QUERY_ADDRESS, cfi::QUERY);
         let geometry = cfi::parse(platform.size(), |at| platform.read(at));

@@ -44,6 +44,8 @@ pub struct Cells {
     pub power: Option<u64>,
     /// Writes on the bus until the driver dies.
     pub cycles: Option<u64>,
+    /// As QEMU's: clearing the status clears that it is ready, too, until the next operation.
+    pub forgetful: bool,
     /// Bytes programmed and blocks erased.
     pub operations: u64,
     query: Vec<u8>,
@@ -64,6 +66,7 @@ impl Cells {
             busy_for: 2,
             power: None,
             cycles: None,
+            forgetful: false,
             operations: 0,
             query: cfi::example(blocks as u16, BLOCK as u16, buffer).into(),
             buffer: 1 << buffer,
@@ -94,6 +97,7 @@ impl Cells {
     /// Whether this operation is done to its end.
     fn operate(&mut self) -> bool {
         self.operations += 1;
+        self.status |= READY;
         if let Some(left) = &mut self.power {
             *left -= 1;
         }
@@ -213,7 +217,7 @@ impl Cells {
             (_, 0x98) => Mode::Query,
             (_, 0x70) => Mode::Status,
             (mode, 0x50) => {
-                self.status = READY;
+                self.status = if self.forgetful { 0 } else { READY };
                 mode
             }
             (_, 0x20) => Mode::Erase,

@@ -16,8 +16,7 @@ fn start() {
 }
 
 fn fault(writes: u64) {
-    let number = libsys::rt::argument("--fault-on-write");
-    if number.and_then(|number| number.parse().ok()) == Some(writes) {
+    if libsys::rt::number("--fault-on-write") == Some(writes) {
         panic!("as the test wants");
     }
 }

@@ -1,10 +1,11 @@
 //! The message loop around a volume, which is mounted at the first use. Shared with `fs-faulty`.
 
 use crate::medium::Medium;
-use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use fs::volume::{Open, Volume};
+use fs::mount::{Mount, Session};
+use fs::repair::Report;
+use fs::volume::Volume;
 use libsys::proto::file::{LIST, MAKE_DIRECTORY, Page, REMOVE, RENAME, SET_SIZE};
 use libsys::proto::io::{APPEND, CREATE, IoError, Kind, NAME_MAX, Stat, TRUNCATE};
 use libsys::rt;
@@ -18,71 +19,11 @@ const SMALL: usize = 256;
 /// Called when a write has reached the disk and is not answered yet, with the number of writes so far.
 pub type OnWrite = fn(u64);
 
-/// The volume, while it is mounted.
-struct Mount {
-    volume: Option<Volume<Medium>>,
-    /// How often it was mounted: what was opened before is not open any more.
-    count: u32,
-}
-
 struct Files {
-    mount: Mount,
+    mount: Mount<Medium>,
     piece: Vec<u8>,
     writes: u64,
     on_write: OnWrite,
-}
-
-/// An open path, and what it stands for on the mounted volume.
-struct Session {
-    path: String,
-    /// With the mount it belongs to.
-    open: Option<(u32, Open)>,
-}
-
-impl Mount {
-    /// The volume, mounted if it is not.
-    fn volume(&mut self) -> Result<&mut Volume<Medium>, IoError> {
-        if let Some(ref mut volume) = self.volume {
-            return Ok(volume);
-        }
-        let disk = rt::info().args.first().ok_or(IoError::NoDevice)?;
-        let (volume, report) = Volume::mount(Medium::open(disk)?)?;
-        if let Some(report) = report {
-            rt::say(format_args!("{disk}: {report}"));
-        }
-        self.count += 1;
-        Ok(self.volume.insert(volume))
-    }
-
-    /// What a session has open, opened again if the volume was mounted anew.
-    fn of<'a>(
-        &'a mut self,
-        session: &'a mut Session,
-    ) -> Result<(&'a mut Volume<Medium>, &'a mut Open), IoError> {
-        self.volume()?;
-        let (Some(volume), count) = (&mut self.volume, self.count) else {
-            return Err(IoError::DeviceError);
-        };
-        if session
-            .open
-            .as_ref()
-            .is_none_or(|(mount, _)| *mount != count)
-        {
-            session.open = Some((count, volume.open(&session.path, false, false)?));
-        }
-        let Some((_, open)) = &mut session.open else {
-            return Err(IoError::DeviceError);
-        };
-        Ok((volume, open))
-    }
-
-    /// After an error of the disk nobody knows what is on it: the next use mounts, and so repairs, the volume anew.
-    fn judge<T>(&mut self, result: Result<T, IoError>) -> Result<T, IoError> {
-        if let Err(IoError::DeviceError | IoError::Corrupt) = result {
-            self.volume = None;
-        }
-        result
-    }
 }
 
 impl Files {
@@ -161,14 +102,13 @@ impl Files {
             .ok_or(IoError::BadRequest)?;
         request.copy_in(0, names)?;
         let names = str::from_utf8(names).map_err(|_| IoError::BadRequest)?;
-        let volume = self.mount.volume()?;
         match label {
-            REMOVE => volume.remove(names),
-            MAKE_DIRECTORY => volume.make_directory(names),
+            REMOVE => self.mount.to_rename()?.remove(names),
+            MAKE_DIRECTORY => self.mount.volume()?.make_directory(names),
             RENAME => {
                 let split = usize::try_from(request.words[0]).unwrap_or(usize::MAX);
                 let (old, new) = names.split_at_checked(split).ok_or(IoError::BadRequest)?;
-                volume.rename(old, new)
+                self.mount.to_rename()?.rename(old, new)
             }
             _ => Err(IoError::BadRequest),
         }
@@ -180,13 +120,8 @@ impl Server for Files {
 
     fn open(&mut self, name: &str, request: &Request) -> Result<Session, IoError> {
         let how = request.words[0];
-        let volume = self.mount.volume()?;
-        let opened = volume.open(name, how & CREATE != 0, how & TRUNCATE != 0);
-        let open = self.mount.judge(opened)?;
-        Ok(Session {
-            path: name.to_string(),
-            open: Some((self.mount.count, open)),
-        })
+        self.mount
+            .open(name, how & CREATE != 0, how & TRUNCATE != 0)
     }
 
     fn read(&mut self, session: &mut Session, offset: u64, request: Request) -> Reaction<'_> {
@@ -228,14 +163,7 @@ impl Server for Files {
     }
 
     fn close(&mut self, session: Session) {
-        let (Some(volume), Some((mount, open))) = (&mut self.mount.volume, session.open) else {
-            return;
-        };
-        if mount == self.mount.count {
-            let closed = volume.close(open);
-            // Nobody is left to be told; if the volume needs it, it is mounted anew.
-            let _ = self.mount.judge(closed);
-        }
+        self.mount.close(session);
     }
 
     fn other(
@@ -258,13 +186,20 @@ impl Server for Files {
     }
 }
 
+/// Mounts the volume on the disk that the argument names, and says what was repaired.
+fn mount() -> Result<(Volume<Medium>, Option<Report>), IoError> {
+    let disk = rt::info().args.first().ok_or(IoError::NoDevice)?;
+    let (volume, report) = Volume::mount(Medium::open(disk)?)?;
+    if let Some(report) = &report {
+        rt::say(format_args!("{disk}: {report}"));
+    }
+    Ok((volume, report))
+}
+
 /// Serves the volume for good.
 pub fn run(on_write: OnWrite) {
     serve(&mut Files {
-        mount: Mount {
-            volume: None,
-            count: 0,
-        },
+        mount: Mount::new(mount),
         piece: vec![0; PIECE],
         writes: 0,
         on_write,

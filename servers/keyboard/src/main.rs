@@ -9,20 +9,20 @@ extern crate alloc;
 
 mod controller;
 
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use controller::Controller;
 use keyboard::keys::Keys;
 use libsys::handle::answered;
+use libsys::input::Input;
 use libsys::lease::Lease;
 use libsys::object::Irq;
 use libsys::proto::console::{INPUT, INPUT_MAX};
 use libsys::proto::io::{IoError, READABLE, Stat};
 use libsys::proto::program::Device;
 use libsys::rt;
-use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
+use libsys::serve::{Reaction, Request, Server, serve};
 use libsys::syscall::{self, Slot};
 
 libsys::entry!(start);
@@ -38,10 +38,7 @@ struct Keyboard {
     keys: Keys,
     /// How often `keyboard:` is open.
     sessions: usize,
-    typed: VecDeque<u8>,
-    readers: VecDeque<Parked>,
-    /// Who waits for something to read.
-    watchers: VecDeque<Parked>,
+    typed: Input,
 }
 
 impl Keyboard {
@@ -51,24 +48,9 @@ impl Keyboard {
             typed.chunks(INPUT_MAX).for_each(to_console);
             return;
         }
-        let room = MOST - self.typed.len();
-        self.typed.extend(&typed[..typed.len().min(room)]);
-        while !self.typed.is_empty()
-            && let Some(reader) = self.readers.pop_front()
-        {
-            let count = reader.length().min(self.typed.len());
-            // Who cannot take it (it died, or lent nonsense) leaves it to the next.
-            let taken = reader.copy_out(0, &self.typed.make_contiguous()[..count]);
-            if taken.is_ok() {
-                self.typed.drain(..count);
-            }
-            reader.finish(taken.map(|()| Done::Count(count)));
-        }
-        if !self.typed.is_empty() {
-            self.watchers
-                .drain(..)
-                .for_each(|watcher| watcher.finish(Ok(Done::Words([READABLE, 0, 0, 0]))));
-        }
+        // What nobody has room for is lost.
+        let _ = self.typed.push(typed);
+        self.typed.serve();
     }
 }
 
@@ -109,18 +91,7 @@ impl Server for Keyboard {
     }
 
     fn read(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
-        if request.length() == 0 {
-            return Ok(Done::Count(0));
-        }
-        if self.typed.is_empty() || !self.readers.is_empty() {
-            self.gone();
-            self.readers.push_back(request.park()?);
-            return Ok(Done::Later);
-        }
-        let count = request.length().min(self.typed.len());
-        request.copy_out(0, &self.typed.make_contiguous()[..count])?;
-        self.typed.drain(..count);
-        Ok(Done::Count(count))
+        self.typed.read(request)
     }
 
     fn wait(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
@@ -128,12 +99,7 @@ impl Server for Keyboard {
         if request.words[0] & READABLE == 0 {
             return Err(IoError::ReadOnly);
         }
-        if self.typed.is_empty() {
-            self.gone();
-            self.watchers.push_back(request.park()?);
-            return Ok(Done::Later);
-        }
-        Ok(Done::Words([READABLE, 0, 0, 0]))
+        self.typed.wait(request)
     }
 
     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
@@ -141,8 +107,7 @@ impl Server for Keyboard {
     }
 
     fn gone(&mut self) {
-        self.readers.retain(Parked::is_alive);
-        self.watchers.retain(Parked::is_alive);
+        self.typed.forget_dead();
     }
 
     fn interrupt(&mut self, _badge: u64, _count: u64) {
@@ -174,8 +139,6 @@ fn start() -> Result<(), String> {
         controller,
         keys,
         sessions: 0,
-        typed: VecDeque::new(),
-        readers: VecDeque::new(),
-        watchers: VecDeque::new(),
+        typed: Input::new(MOST),
     })
 }

@@ -137,6 +137,11 @@ pub struct World {
 impl World {
     /// Both have their addresses.
     pub fn new() -> Self {
+        Self::shared_by(1)
+    }
+
+    /// [`World::new`], with so many clients of each.
+    pub fn shared_by(clients: usize) -> Self {
         let queues: [Queue; 2] = Default::default();
         let out = [0, 1].map(|i: usize| Out {
             queue: queues[i].clone(),
@@ -151,7 +156,7 @@ impl World {
                 out: out[i].clone(),
             };
             let fallback = format!("10.0.0.{}/24,10.0.0.2,10.0.0.2", i + 1);
-            Stack::new(end, Fallback::parse(&fallback), 7 + i as u64, now)
+            Stack::new(end, clients, Fallback::parse(&fallback), 7 + i as u64, now)
         });
         let mut world = Self { stacks, out, now };
         world.pass(Duration::from_secs(5));

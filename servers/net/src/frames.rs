@@ -10,6 +10,8 @@ use smoltcp::time::Instant;
 pub const LONGEST: usize = 1514;
 /// Shortest frame in bytes: a header.
 pub const SHORTEST: usize = 14;
+/// Most readers of `net:`. Each client has an equal share, at least one.
+pub const MOST: usize = 4;
 /// Frames kept for a reader of `net:`; later ones are lost.
 const KEPT: usize = 64;
 

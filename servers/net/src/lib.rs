@@ -20,6 +20,9 @@ pub mod tcp;
 pub mod udp;
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "a device writes the driver's memory")]
+mod device;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use smoltcp::socket::icmp::{Endpoint, PacketBuffer, PacketMetadata, Socket};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpAddress};
 
-/// Most requests at once.
+/// Most requests at once. Each client has an equal share.
 pub const MOST: usize = 16;
 /// Tells our requests from others' (RFC 792).
 const IDENTITY: u16 = 0x504f;
@@ -20,6 +20,7 @@ const IDENTITY: u16 = 0x504f;
 const DATA: &[u8] = b"Postern, a small guarded gate in a fortress wall";
 
 struct Ping<C> {
+    client: u32,
     waits: C,
     target: Target,
     until: Instant,
@@ -55,14 +56,16 @@ impl<C> Pings<C> {
         }
     }
 
-    /// Whether there is room for one more.
-    pub fn has_room(&self) -> bool {
-        self.waiting.len() < MOST
+    /// Whether there is room for one more of a client that may have `share`.
+    pub fn has_room(&self, client: u32, share: usize) -> bool {
+        let own = self.waiting.iter().filter(|ping| ping.client == client);
+        own.count() < share && self.waiting.len() < MOST
     }
 
-    /// One more.
-    pub fn add(&mut self, waits: C, host: Host, until: Instant, now: Instant) {
+    /// One more of a client.
+    pub fn add(&mut self, client: u32, waits: C, host: Host, until: Instant, now: Instant) {
         self.waiting.push(Ping {
+            client,
             waits,
             target: Target::Resolving(Lookup::new(host, now)),
             until,

@@ -119,13 +119,13 @@ impl NetServer {
             .ok_or(IoError::BadRequest)?;
         Present(&request).copy_in(0, host)?;
         let host = Host::parse(str::from_utf8(host).map_err(|_| IoError::BadRequest)?)?;
-        let (until, now) = (instant(request.words[0]), now());
+        let (client, until, now) = (request.client(), instant(request.words[0]), now());
         self.gone();
-        if !self.stack()?.may_ping() {
+        if !self.stack()?.may_ping(client) {
             return Err(IoError::WouldBlock);
         }
         let caller = Waiting(request.park()?);
-        self.stack()?.ping(caller, host, until, now);
+        self.stack()?.ping(client, caller, host, until, now);
         Ok(Done::Later)
     }
 }
@@ -251,5 +251,6 @@ fn start() -> Result<Running, (IoError, String)> {
         InitError::Unsupported => failed("not a modern virtio network device with an address"),
         InitError::OutOfMemory => failed("too little memory for DMA"),
     })?;
-    Ok(Stack::new(net, fallback, Ticks::now().0, now()))
+    let clients = rt::info().clients as usize;
+    Ok(Stack::new(net, clients, fallback, Ticks::now().0, now()))
 }

@@ -3,12 +3,12 @@
 //! A request is attempted at once; one that has to wait is parked, and attempted again whenever something has happened
 //! ([`Stack::poll`]). Nothing here knows of messages: the tests bring memory and callers of their own.
 
-use crate::frames::{Frames, LONGEST, Link};
+use crate::frames::{self, Frames, LONGEST, Link};
 use crate::name::{Host, Name};
 use crate::network::{Fallback, Network};
-use crate::ping::Pings;
+use crate::ping::{self, Pings};
 use crate::session::{Kind, Memory, Session, Sessions, Work, attempt, events};
-use crate::tcp::{Connection, Listener, Pool};
+use crate::tcp::{Connection, Listener, Pool, share};
 use crate::udp::{self, Datagrams};
 use alloc::vec::Vec;
 use libsys::proto::io::{IoError, READABLE, WRITABLE};
@@ -55,6 +55,8 @@ struct Waiting<C> {
 pub struct Stack<L, C> {
     frames: Frames<L>,
     network: Network,
+    /// How many have equal shares.
+    clients: usize,
     pool: Pool,
     pings: Pings<C>,
     sessions: Sessions,
@@ -65,15 +67,22 @@ pub struct Stack<L, C> {
 }
 
 impl<L: Link, C: Caller> Stack<L, C> {
-    /// A network over this device; the rest as for [`Network::new`].
-    pub fn new(link: L, fallback: Option<Fallback>, seed: u64, now: Instant) -> Self {
+    /// A network over this device, for so many clients with equal shares of what it has; the rest as for [`Network::new`].
+    pub fn new(
+        link: L,
+        clients: usize,
+        fallback: Option<Fallback>,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let mut frames = Frames::new(link);
         let mut network = Network::new(&mut frames, fallback, seed, now);
         let mut stack = Self {
             frames,
             pings: Pings::new(&mut network),
             network,
-            pool: Pool::default(),
+            clients,
+            pool: Pool::new(clients),
             sessions: Sessions::new(),
             last: 0,
             waiting: Vec::new(),
@@ -92,18 +101,19 @@ impl<L: Link, C: Caller> Stack<L, C> {
         let (pool, network) = (&mut self.pool, &mut self.network);
         let kind = match Name::parse(name)? {
             Name::Frames => {
+                self.check_room(client, frames::MOST, |kind| matches!(kind, Kind::Frames))?;
                 self.frames.tap(number);
                 Kind::Frames
             }
             Name::Connect(host, port) => {
-                Kind::Connection(Connection::new(pool, network, host, port, now)?)
+                Kind::Connection(Connection::new(pool, network, client, host, port, now)?)
             }
             Name::Listen(port) => {
                 let taken = |session: &Session| matches!(&session.kind, Kind::Listener(l) if l.port() == port);
                 if self.sessions.values().any(taken) {
                     return Err(IoError::InUse);
                 }
-                Kind::Listener(Listener::new(pool, network, port)?)
+                Kind::Listener(Listener::new(pool, network, client, port)?)
             }
             Name::Accepted(number) => {
                 let mut own = self.sessions.values_mut().filter(|s| s.client == client);
@@ -114,11 +124,11 @@ impl<L: Link, C: Caller> Stack<L, C> {
                 Kind::Connection(found.ok_or(IoError::NotFound)?)
             }
             Name::Datagrams(host, port) => {
-                self.check_datagrams(None)?;
+                self.check_datagrams(client, None)?;
                 Kind::Datagrams(Datagrams::with(&mut self.network, host, port, now))
             }
             Name::ListenDatagrams(port) => {
-                self.check_datagrams(Some(port))?;
+                self.check_datagrams(client, Some(port))?;
                 Kind::Datagrams(Datagrams::at(&mut self.network, port))
             }
         };
@@ -142,19 +152,31 @@ impl<L: Link, C: Caller> Stack<L, C> {
         }
     }
 
-    fn check_datagrams(&self, port: Option<u16>) -> Result<(), IoError> {
+    /// Whether a client may open one more of a kind of which there can be `most`.
+    fn check_room(
+        &self,
+        client: u32,
+        most: usize,
+        is_such: impl Fn(&Kind) -> bool,
+    ) -> Result<(), IoError> {
         let all = || {
             self.sessions
                 .values()
-                .filter_map(|session| match &session.kind {
-                    Kind::Datagrams(datagrams) => Some(datagrams),
-                    _ => None,
-                })
+                .filter(|session| is_such(&session.kind))
         };
-        if all().count() >= udp::MOST {
-            return Err(IoError::OutOfMemory);
+        let own = all().filter(|session| session.client == client);
+        let full = own.count() >= share(most, self.clients) || all().count() >= most;
+        if full {
+            Err(IoError::OutOfMemory)
+        } else {
+            Ok(())
         }
-        match port.is_some() && all().any(|d| d.listens_at(&self.network) == port) {
+    }
+
+    fn check_datagrams(&self, client: u32, port: Option<u16>) -> Result<(), IoError> {
+        self.check_room(client, udp::MOST, |kind| matches!(kind, Kind::Datagrams(_)))?;
+        let taken = |session: &Session| matches!(&session.kind, Kind::Datagrams(d) if d.listens_at(&self.network) == port);
+        match port.is_some() && self.sessions.values().any(taken) {
             true => Err(IoError::InUse),
             false => Ok(()),
         }
@@ -258,14 +280,14 @@ impl<L: Link, C: Caller> Stack<L, C> {
         Ok(())
     }
 
-    /// Whether there is room for one more [`Stack::ping`].
-    pub fn may_ping(&self) -> bool {
-        self.pings.has_room()
+    /// Whether there is room for one more [`Stack::ping`] of a client.
+    pub fn may_ping(&self, client: u32) -> bool {
+        self.pings.has_room(client, share(ping::MOST, self.clients))
     }
 
-    /// Sends an echo request, and answers `caller` with the time until its answer.
-    pub fn ping(&mut self, caller: C, host: Host, until: Instant, now: Instant) {
-        self.pings.add(caller, host, until, now);
+    /// Sends an echo request of a client, and answers `caller` with the time until its answer.
+    pub fn ping(&mut self, client: u32, caller: C, host: Host, until: Instant, now: Instant) {
+        self.pings.add(client, caller, host, until, now);
         self.poll(now);
     }
 

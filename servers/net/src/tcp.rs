@@ -16,7 +16,7 @@ use smoltcp::wire::IpAddress;
 
 /// Bytes kept in each direction of a connection.
 const BUFFER: usize = 16 << 10;
-/// Most sockets: connections, connections being closed, and listeners' ears.
+/// Most sockets: connections, connections being closed, and listeners' ears. Each client has an equal share.
 pub const MOST: usize = 192;
 /// Connections being set up at a listener at once. A frame is taken at a time, and ears are made between frames, so this
 /// bounds only those whose third packet is on its way.
@@ -28,43 +28,61 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
-/// Sockets, made when they are first needed and kept.
-#[derive(Default)]
+/// Sockets, made when they are first needed and kept. Each is charged to a client until it is closed on both sides.
 pub struct Pool {
     spare: Vec<Socket<'static>>,
     /// Closed by us, but not by the peer yet; and those that only wait for late packets.
     lingering: VecDeque<SocketHandle>,
-    /// All outside `spare`.
-    used: usize,
+    /// The client of each outside `spare`.
+    owners: BTreeMap<SocketHandle, u32>,
+    /// How many one client may have.
+    share: usize,
 }
 
 impl Pool {
-    /// Sockets in use.
-    pub fn used(&self) -> usize {
-        self.used
+    /// None in use; so many clients have equal shares.
+    pub fn new(clients: usize) -> Self {
+        Self {
+            spare: Vec::new(),
+            lingering: VecDeque::new(),
+            owners: BTreeMap::new(),
+            share: share(MOST, clients),
+        }
     }
 
-    /// A socket; if there are no more, the one that lingers longest loses its own.
-    fn take(&mut self, network: &mut Network) -> Option<SocketHandle> {
-        if self.used == MOST {
-            let oldest = self.lingering.pop_front()?;
+    /// Sockets in use.
+    pub fn used(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// A socket. If the client has its share, the one of its own that lingers longest is forgotten; if there are no more
+    /// because programs that are no more left theirs, the one that lingers longest.
+    fn take(&mut self, network: &mut Network, client: u32) -> Option<SocketHandle> {
+        let own = |owner: &u32| *owner == client;
+        let has_share = self.owners.values().filter(|owner| own(owner)).count() >= self.share;
+        if has_share || self.owners.len() == MOST {
+            let forgotten =
+                |handle: &SocketHandle| !has_share || self.owners.get(handle).is_some_and(own);
+            let oldest = self.lingering.iter().position(forgotten)?;
+            let oldest = self.lingering.remove(oldest)?;
             self.put_back(network, oldest);
         }
-        self.used += 1;
         let buffer = || SocketBuffer::new(vec![0; BUFFER]);
         let socket = self.spare.pop();
         let mut socket = socket.unwrap_or_else(|| Socket::new(buffer(), buffer()));
         socket.set_nagle_enabled(false);
         socket.set_timeout(Some(SILENCE));
         socket.set_keep_alive(Some(KEEP_ALIVE));
-        Some(network.sockets.add(socket))
+        let handle = network.sockets.add(socket);
+        self.owners.insert(handle, client);
+        Some(handle)
     }
 
     fn put_back(&mut self, network: &mut Network, handle: SocketHandle) {
         if let AnySocket::Tcp(mut socket) = network.sockets.remove(handle) {
             socket.abort();
             self.spare.push(socket);
-            self.used -= 1;
+            self.owners.remove(&handle);
         }
     }
 
@@ -92,6 +110,11 @@ impl Pool {
     }
 }
 
+/// One client's share of `most`, if there are so many clients.
+pub fn share(most: usize, clients: usize) -> usize {
+    (most / clients.max(1)).max(1)
+}
+
 /// `tcp:HOST:PORT`, or an accepted one.
 pub struct Connection {
     socket: SocketHandle,
@@ -108,19 +131,20 @@ enum Phase {
 }
 
 impl Connection {
-    /// Begins to connect.
+    /// Begins to connect, for a client.
     ///
     /// # Errors
     /// `OutOfMemory`: too many sockets.
     pub fn new(
         pool: &mut Pool,
         network: &mut Network,
+        client: u32,
         host: Host,
         port: u16,
         now: Instant,
     ) -> Result<Self, IoError> {
         Ok(Self {
-            socket: pool.take(network).ok_or(IoError::OutOfMemory)?,
+            socket: pool.take(network, client).ok_or(IoError::OutOfMemory)?,
             phase: Phase::Resolving(Lookup::new(host, now), port),
             finished: false,
         })
@@ -285,6 +309,8 @@ impl Connection {
 /// `tcp:listen:PORT`.
 pub struct Listener {
     port: u16,
+    /// Whom its connections are charged to.
+    client: u32,
     /// Sockets that wait for a connection, or for its third packet.
     ears: Vec<SocketHandle>,
     /// Connections whose names were not read yet.
@@ -296,13 +322,19 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens.
+    /// Listens, for a client.
     ///
     /// # Errors
     /// `OutOfMemory`: too many sockets.
-    pub fn new(pool: &mut Pool, network: &mut Network, port: u16) -> Result<Self, IoError> {
+    pub fn new(
+        pool: &mut Pool,
+        network: &mut Network,
+        client: u32,
+        port: u16,
+    ) -> Result<Self, IoError> {
         let mut listener = Self {
             port,
+            client,
             ears: Vec::new(),
             ready: VecDeque::new(),
             named: BTreeMap::new(),
@@ -340,7 +372,7 @@ impl Listener {
         let mut idle = self.ears.iter().filter(listens).count();
         // One idle ear is enough: this is called after each frame.
         while idle < 1 && self.ears.len() < EARS && self.ready.len() + self.named.len() < READY {
-            let Some(handle) = pool.take(network) else {
+            let Some(handle) = pool.take(network, self.client) else {
                 return;
             };
             // As above.

@@ -12,7 +12,7 @@ use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-/// Most sessions at once.
+/// Most sessions at once. Each client has an equal share.
 pub const MOST: usize = 32;
 /// Bytes and datagrams kept in each direction of a session.
 const BUFFER: usize = 8 << 10;

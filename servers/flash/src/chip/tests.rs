@@ -115,6 +115,17 @@ fn a_driver_may_die_between_any_two_bus_cycles() {
 }
 
 #[test]
+fn the_next_driver_need_not_wait_for_a_chip_that_is_ready() {
+    let model = Model::new(4, 5);
+    model.cells.borrow_mut().forgetful = true;
+    let before = model.now();
+    for _ in 0..3 {
+        Chip::new(model.clone(), 3 * BLOCK).unwrap();
+    }
+    assert!(model.now() - before < LONGEST_ERASE);
+}
+
+#[test]
 fn only_chips_with_such_blocks() {
     struct Other(Vec<u8>, core::cell::Cell<u64>);
     impl Platform for Other {

@@ -3,7 +3,7 @@
 use super::Random;
 use crate::fake::{Client, World};
 use crate::session::Work;
-use crate::tcp;
+use crate::{frames, tcp, udp};
 use libsys::proto::io::IoError;
 use libsys::proto::net::Source;
 use smoltcp::time::Duration;
@@ -155,4 +155,41 @@ fn sockets_run_out_and_come_back() {
     world.stacks[0].close(all[0], world.now);
     world.settle();
     open(&mut world).expect("there is room again");
+}
+
+#[test]
+fn what_one_client_takes_another_still_gets() {
+    const CLIENTS: usize = 3;
+    let mut world = World::shared_by(CLIENTS);
+    let mut first = Vec::new();
+    for (name, most) in [
+        ("tcp:10.0.0.2:9", tcp::MOST),
+        ("udp:10.0.0.2:9", udp::MOST),
+        ("net:", frames::MOST),
+    ] {
+        let share = most / CLIENTS;
+        for client in 1..=CLIENTS as u32 {
+            let opened: Vec<u32> = (0..share)
+                .map(|_| world.stacks[0].open(name, client, world.now).unwrap())
+                .collect();
+            let more = world.stacks[0].open(name, client, world.now);
+            assert_eq!(more, Err(IoError::OutOfMemory), "{name}");
+            // What lingers is its own, too, and makes room.
+            world.stacks[0].close(opened[0], world.now);
+            let again = world.stacks[0].open(name, client, world.now).unwrap();
+            if client == 1 {
+                first.extend_from_slice(&opened[1..]);
+                first.push(again);
+            }
+        }
+    }
+    // A program that is no more leaves connections that linger; its successor has another number.
+    for session in first {
+        world.stacks[0].close(session, world.now);
+    }
+    for _ in 0..tcp::MOST / CLIENTS {
+        world.stacks[0]
+            .open("tcp:10.0.0.2:9", 4, world.now)
+            .unwrap();
+    }
 }

@@ -1,6 +1,7 @@
-//! Tests of the whole stack: two of them on a cable.
+//! Tests of the driver, and of the whole stack: two of them on a cable.
 
 mod connections;
+mod driver;
 mod others;
 mod waiting;
 

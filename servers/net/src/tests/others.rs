@@ -99,7 +99,7 @@ fn echoes() {
         let client = Client::new(&[]);
         let host = crate::name::Host::parse(host).unwrap();
         let until = world.now + Duration::from_secs(1);
-        world.stacks[0].ping(client.clone(), host, until, world.now);
+        world.stacks[0].ping(1, client.clone(), host, until, world.now);
         world.pass(Duration::from_secs(2));
         client.answer().expect("answered")
     };

@@ -102,12 +102,12 @@ fn echoes_for_the_dead_are_forgotten() {
         .zip(["10.0.0.9", "slow.example"].iter().cycle())
     {
         let host = Host::parse(host).unwrap();
-        world.stacks[0].ping(client.clone(), host, until, world.now);
+        world.stacks[0].ping(1, client.clone(), host, until, world.now);
     }
-    assert!(!world.stacks[0].may_ping());
+    assert!(!world.stacks[0].may_ping(1));
     clients[1..].iter().for_each(Client::die);
     world.stacks[0].forget_dead();
-    assert!(world.stacks[0].may_ping());
+    assert!(world.stacks[0].may_ping(1));
     world.pass(Duration::from_secs(1_000_001));
     assert_eq!(clients[0].answer(), Some(Err(IoError::TimedOut)));
     assert!(clients[1..].iter().all(|client| client.answer().is_none()));
