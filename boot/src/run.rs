@@ -153,7 +153,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         .context("cannot write the archive")?;
     let mut options = options.clone();
     let mut disk = None;
-    if options.disks.is_empty() {
+    if options.disks.is_empty() && !options.null_disk {
         let file = disk.insert(disk::default()?);
         options.disks.push(file.path().into());
     }
