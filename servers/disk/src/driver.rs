@@ -1,16 +1,16 @@
-//! Requests in flight. Nothing here blocks: a request is submitted, and asked for after an interrupt.
+//! A virtio block device: several requests in flight, finished in any order.
 
+use crate::device::{Device, DeviceError, InitError, Operation, PIECES, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
+use alloc::boxed::Box;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use virtio::platform::{HalOf, Platform};
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{DeviceType, Transport};
 
-/// Requests in flight at most.
-pub const SLOTS: usize = 4;
-/// Descriptors of the queue: three for each request, rounded up to a power of two.
-const QUEUE: usize = 16;
+/// Descriptors of the queue: header, status and data of each request, rounded up to a power of two.
+const QUEUE: usize = (SLOTS * (2 + PIECES)).next_power_of_two();
 /// A block device's only queue.
 const REQUESTS: u16 = 0;
 const PAGE: usize = 4096;
@@ -26,50 +26,14 @@ bitflags::bitflags! {
     }
 }
 
-/// What a request does (virtio 1.2, 5.2.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Sectors into the slot's buffer.
-    Read {
-        /// First sector.
-        sector: u64,
-        /// How many, at most [`BUFFER`] bytes.
-        sectors: usize,
-    },
-    /// Sectors out of the slot's buffer.
-    Write {
-        /// First sector.
-        sector: u64,
-        /// How many, at most [`BUFFER`] bytes.
-        sectors: usize,
-    },
-    /// What was written reaches the medium.
-    Flush,
-}
-
-impl Operation {
-    /// Type and first sector, as the device wants them.
-    fn header(self) -> (u32, u64) {
-        match self {
-            Self::Read { sector, .. } => (0, sector),
-            Self::Write { sector, .. } => (1, sector),
-            Self::Flush => (4, 0),
-        }
+/// Type and first sector of a request, as the device wants them (virtio 1.2, 5.2.6).
+fn header(operation: Operation) -> (u32, u64) {
+    match operation {
+        Operation::Read { sector, .. } => (0, sector),
+        Operation::Write { sector, .. } => (1, sector),
+        Operation::Flush => (4, 0),
     }
 }
-
-/// Why there is no driver for a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InitError {
-    /// It is no block device, or an old one without the modern interface.
-    Unsupported,
-    /// There is too little DMA memory.
-    OutOfMemory,
-}
-
-/// The device could not do what was asked (bad sector, failed medium, unknown request).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceError;
 
 /// What the device reads and writes of a request, beside the data.
 #[repr(C, align(32))]
@@ -81,8 +45,15 @@ struct Control {
 struct Slot {
     control: NonNull<Control>,
     buffer: NonNull<u8>,
-    /// Token and operation of the request in flight.
-    in_flight: Option<(u16, Operation)>,
+    in_flight: Option<InFlight>,
+}
+
+/// A request that the device has.
+struct InFlight {
+    token: u16,
+    operation: Operation,
+    /// Kept until the device is done with it.
+    pieces: Option<Box<Pieces>>,
 }
 
 /// A block device.
@@ -105,6 +76,8 @@ impl<P: Platform, T: Transport> Disk<P, T> {
         if !features.contains(Features::VERSION_1) {
             return Err(InitError::Unsupported);
         }
+        // First, because whoever looks for the physical address of a buffer then finds it at once.
+        let (_, memory) = P::dma(1 + SLOTS * BUFFER / PAGE).ok_or(InitError::OutOfMemory)?;
         let queue =
             VirtQueue::new(&mut transport, REQUESTS, false, false).map_err(
                 |error| match error {
@@ -112,16 +85,11 @@ impl<P: Platform, T: Transport> Disk<P, T> {
                     _ => InitError::Unsupported,
                 },
             )?;
-        let (_, controls) = P::dma(1).ok_or(InitError::OutOfMemory)?;
-        let mut buffers = [NonNull::dangling(); SLOTS];
-        for buffer in &mut buffers {
-            *buffer = P::dma(BUFFER / PAGE).ok_or(InitError::OutOfMemory)?.1;
-        }
-        let controls = controls.cast::<Control>();
         let slots = core::array::from_fn(|i| Slot {
-            // SAFETY: the page has room for all of them.
-            control: unsafe { controls.add(i) },
-            buffer: buffers[i],
+            // SAFETY: the first page has room for all of them, and the buffers follow it.
+            control: unsafe { memory.cast::<Control>().add(i) },
+            // SAFETY: as above.
+            buffer: unsafe { memory.add(PAGE + i * BUFFER) },
             in_flight: None,
         });
         transport.finish_init();
@@ -144,41 +112,32 @@ impl<P: Platform, T: Transport> Disk<P, T> {
             platform: PhantomData,
         })
     }
+}
 
-    /// Size in bytes.
-    pub fn size(&self) -> u64 {
+impl<P: Platform, T: Transport> Device for Disk<P, T> {
+    fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether writes are refused.
-    pub fn is_read_only(&self) -> bool {
+    fn is_read_only(&self) -> bool {
         self.features.contains(Features::READ_ONLY)
     }
 
-    /// Whether the device has a cache to flush; without, what was written is on the medium.
-    pub fn has_flush(&self) -> bool {
+    fn has_flush(&self) -> bool {
         self.features.contains(Features::FLUSH)
     }
 
-    /// The buffer of a slot without a request.
-    ///
-    /// # Panics
-    /// The device owns it: a request is in flight.
-    pub fn buffer(&mut self, slot: usize) -> &mut [u8] {
+    fn buffer(&mut self, slot: usize) -> &mut [u8] {
         let slot = &mut self.slots[slot];
         assert!(slot.in_flight.is_none(), "the device owns this buffer");
         // SAFETY: DMA memory of this size, this slot's alone; the device has no request with it.
         unsafe { core::slice::from_raw_parts_mut(slot.buffer.as_ptr(), BUFFER) }
     }
 
-    /// Hands a request to the device. The slot's buffer is the device's until it is [`Disk::completed`].
-    ///
-    /// # Panics
-    /// The slot has a request in flight, or the operation is empty or larger than its buffer.
-    pub fn submit(&mut self, slot: usize, operation: Operation) {
+    fn submit(&mut self, slot: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
         let slot = &mut self.slots[slot];
         assert!(slot.in_flight.is_none(), "a slot has one request at a time");
-        let (kind, sector) = operation.header();
+        let (kind, sector) = header(operation);
         let mut header = [0; 16];
         header[..4].copy_from_slice(&kind.to_le_bytes());
         header[8..].copy_from_slice(&sector.to_le_bytes());
@@ -190,41 +149,41 @@ impl<P: Platform, T: Transport> Disk<P, T> {
             })
         };
         let queue = &mut self.queue;
-        // SAFETY: header, status and buffer stay where they are for good, and are not touched before `completed`.
-        let token = slot.with_buffers(operation, |inputs, outputs| unsafe {
+        // SAFETY: header, status and buffer stay where they are for good, pieces until `completed` drops them, and none is
+        // touched before.
+        let token = slot.with_buffers(operation, pieces.as_deref(), |inputs, outputs| unsafe {
             queue.add(inputs, outputs)
         });
         // Cannot be full: the queue has descriptors for every slot.
         let token = token.expect("the queue has room for every slot");
-        slot.in_flight = Some((token, operation));
+        slot.in_flight = Some(InFlight {
+            token,
+            operation,
+            pieces,
+        });
         self.transport.notify(REQUESTS);
     }
 
-    /// The next request that the device has finished, in any order: its slot, and whether it succeeded.
-    pub fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)> {
+    fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)> {
         let token = self.queue.peek_used()?;
-        let found = self
-            .slots
-            .iter()
-            .position(|slot| slot.in_flight.is_some_and(|(own, _)| own == token));
+        let found = self.slots.iter().position(|slot| {
+            let in_flight = slot.in_flight.as_ref();
+            in_flight.is_some_and(|request| request.token == token)
+        });
         let index = found.expect("the device finishes only what it was asked");
         let slot = &mut self.slots[index];
-        let (_, operation) = slot.in_flight.take()?;
+        let InFlight {
+            operation, pieces, ..
+        } = slot.in_flight.take()?;
         let queue = &mut self.queue;
         // SAFETY: the same buffers as in `submit`.
-        let popped = slot.with_buffers(operation, |inputs, outputs| unsafe {
+        let popped = slot.with_buffers(operation, pieces.as_deref(), |inputs, outputs| unsafe {
             queue.pop_used(token, inputs, outputs)
         });
         // SAFETY: DMA memory that the device has given back.
         let status = unsafe { (&raw const (*slot.control.as_ptr()).status).read_volatile() };
-        Some((
-            index,
-            if popped.is_ok() && status == 0 {
-                Ok(())
-            } else {
-                Err(DeviceError)
-            },
-        ))
+        let done = popped.is_ok() && status == 0;
+        Some((index, done.then_some(()).ok_or(DeviceError)))
     }
 }
 
@@ -233,28 +192,50 @@ impl Slot {
     fn with_buffers<R>(
         &mut self,
         operation: Operation,
+        pieces: Option<&Pieces>,
         then: impl for<'a> FnOnce(&'a [&'a [u8]], &'a mut [&'a mut [u8]]) -> R,
     ) -> R {
         let bytes = match operation {
             Operation::Read { sectors, .. } | Operation::Write { sectors, .. } => sectors * SECTOR,
             Operation::Flush => 0,
         };
-        assert!(bytes <= BUFFER && (bytes != 0 || operation == Operation::Flush));
+        let own = [(self.buffer, bytes)];
+        let parts = match pieces {
+            Some(pieces) => {
+                assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
+                pieces.parts()
+            }
+            None if operation == Operation::Flush => &[],
+            None => {
+                assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
+                &own
+            }
+        };
         // SAFETY: this slot's DMA memory, used by nobody else (`&mut self`); the slices end with this function, and virtio
         // takes their addresses only.
-        let (header, data, status) = unsafe {
-            let control = self.control.as_mut();
-            let data = core::slice::from_raw_parts_mut(self.buffer.as_ptr(), bytes);
-            (
-                &control.header,
-                data,
-                core::slice::from_mut(&mut control.status),
-            )
+        let control = unsafe { self.control.as_mut() };
+        let (header, status) = (
+            &control.header[..],
+            core::slice::from_mut(&mut control.status),
+        );
+        // SAFETY: this slot's buffer, or memory to which no Rust reference points (`Pieces::new`); and as above.
+        let slice = |(address, bytes): &(NonNull<u8>, usize)| unsafe {
+            core::slice::from_raw_parts_mut(address.as_ptr(), *bytes)
         };
-        match operation {
-            Operation::Read { .. } => then(&[header], &mut [data, status]),
-            Operation::Write { .. } => then(&[header, data], &mut [status]),
-            Operation::Flush => then(&[header], &mut [status]),
+        let count = parts.len();
+        if let Operation::Write { .. } = operation {
+            let mut inputs = [header; 1 + PIECES];
+            for (input, part) in inputs[1..].iter_mut().zip(parts) {
+                *input = slice(part);
+            }
+            then(&inputs[..1 + count], &mut [status])
+        } else {
+            let mut outputs: [&mut [u8]; 1 + PIECES] = core::array::from_fn(|_| &mut [][..]);
+            for (output, part) in outputs.iter_mut().zip(parts) {
+                *output = slice(part);
+            }
+            outputs[count] = status;
+            then(&[header], &mut outputs[..1 + count])
         }
     }
 }
@@ -303,6 +284,7 @@ mod tests {
                         sector: 10 * slot as u64,
                         sectors: 1 + slot,
                     },
+                    None,
                 );
             }
             assert_eq!(disk.completed(), None);
@@ -333,8 +315,9 @@ mod tests {
                 sector: 64,
                 sectors: BUFFER / SECTOR,
             },
+            None,
         );
-        disk.submit(2, Operation::Flush);
+        disk.submit(2, Operation::Flush, None);
         device.work(false);
         assert_eq!(disk.completed(), Some((1, Ok(()))));
         assert_eq!(disk.completed(), Some((2, Ok(()))));
@@ -364,6 +347,7 @@ mod tests {
                 sector: 99,
                 sectors: 2,
             },
+            None,
         );
         device.work(false);
         assert_eq!(disk.completed(), Some((0, Err(DeviceError))));
@@ -373,6 +357,7 @@ mod tests {
                 sector: 99,
                 sectors: 1,
             },
+            None,
         );
         device.work(false);
         assert_eq!(disk.completed(), Some((0, Ok(()))));

@@ -1,7 +1,9 @@
 //! The message loop around the driver: `disk:0`. Shared with `disk-faulty`.
 
-use disk::driver::{Disk, InitError};
-use disk::jobs::{Caller, JobError, Jobs, Kind};
+use disk::device::{Device, InitError};
+use disk::driver::Disk;
+use disk::jobs::Jobs;
+use disk::jobs::step::{Caller, Finished, JobError, Kind, Moved, Task};
 use disk::range::{SECTOR, clip};
 use libsys::proto::io::{IoError, Kind as NameKind, Stat};
 use libsys::proto::program::PciDevice;
@@ -25,11 +27,15 @@ impl Caller for Waiting {
     }
 
     fn finish(self, result: Result<usize, JobError>) {
-        self.0.finish(match result {
-            Ok(count) => Ok(Done::Count(count)),
-            Err(JobError::Device) => Err(IoError::DeviceError),
-            Err(JobError::Memory) => Err(IoError::BadBuffer),
-        });
+        self.0.finish(result.map(Done::Count).map_err(told));
+    }
+}
+
+/// What a caller is told of a failed job.
+fn told(error: JobError) -> IoError {
+    match error {
+        JobError::Device => IoError::DeviceError,
+        JobError::Memory => IoError::BadBuffer,
     }
 }
 
@@ -61,7 +67,13 @@ impl DiskServer {
     ) -> Reaction<'static> {
         let Ready { disk, jobs } = self.ready()?;
         let caller = Waiting(request.park()?);
-        jobs.add(disk, caller, kind, offset, length);
+        let task = Task {
+            kind,
+            offset,
+            length,
+            pieces: None,
+        };
+        jobs.add(disk, caller, task);
         Ok(Done::Later)
     }
 }
@@ -119,10 +131,16 @@ impl Server for DiskServer {
         self.work(request, Kind::Sync, 0, 0)
     }
 
-    fn interrupt(&mut self, _badge: u64, _count: u64) {
-        if let Ok(Ready { disk, jobs }) = &mut self.device {
-            jobs.advance(disk);
-        }
+    fn interrupt_with_answer(&mut self, _: u64, _: u64) -> Option<(Parked, Reaction<'_>)> {
+        let Ready { disk, jobs } = self.device.as_mut().ok()?;
+        let Finished { caller, result } = jobs.advance(disk)?;
+        let done = result.map(|moved| match moved {
+            Moved::Count(count) => Done::Count(count),
+            Moved::Buffer { slot, skip, bytes } => {
+                Done::Data(&disk.buffer(slot)[skip..skip + bytes])
+            }
+        });
+        Some((caller.0, done.map_err(told)))
     }
 }
 

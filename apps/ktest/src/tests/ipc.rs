@@ -166,7 +166,10 @@ pub fn parked(lab: &mut Lab) -> Outcome {
     refused!(replies[0].defer(), NoCaller);
     same!(syscall::recv(endpoint).check()?.tag.label(), 2);
     refused!(replies[0].defer(), Busy);
-    refused!(syscall::recv_parking(endpoint, replies[1].0).check(), Busy);
+    refused!(
+        syscall::recv_parking(endpoint, replies[1].0, None).check(),
+        Busy
+    );
     same!(
         syscall::recv_parking(endpoint, replies[2].0)
             .check()?
