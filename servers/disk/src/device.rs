@@ -45,21 +45,32 @@ pub struct DeviceError;
 /// Most pieces of [`Pieces`].
 pub const PIECES: usize = 3;
 
+/// A piece of shared memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    /// Where it is mapped.
+    pub address: NonNull<u8>,
+    /// Its physical address.
+    pub physical: u64,
+    /// Bytes, not 0.
+    pub bytes: u32,
+}
+
 /// Memory shared with a caller that one request fills or empties, in this order, in the place of a slot's buffer.
 ///
 /// Whoever has a request of it in flight holds this: what `owner` keeps lasts as long as the device may touch it.
 pub struct Pieces {
-    parts: heapless::Vec<(NonNull<u8>, usize), PIECES>,
+    parts: heapless::Vec<Piece, PIECES>,
     _owner: Rc<dyn Any>,
 }
 
 impl Pieces {
-    /// Address and bytes of each piece, of which none is empty. `None`: too many, or an empty one.
+    /// `None`: there are none, too many, or an empty one.
     ///
     /// # Safety
-    /// As long as `owner` lives they are memory that the device can reach and that no Rust reference points to.
-    pub unsafe fn new(parts: &[(NonNull<u8>, usize)], owner: Rc<dyn Any>) -> Option<Box<Self>> {
-        let empty = parts.is_empty() || parts.iter().any(|(_, bytes)| *bytes == 0);
+    /// As long as `owner` lives they are contiguous memory at these addresses, to which no Rust reference points.
+    pub unsafe fn new(parts: &[Piece], owner: Rc<dyn Any>) -> Option<Box<Self>> {
+        let empty = parts.is_empty() || parts.iter().any(|piece| piece.bytes == 0);
         let parts = heapless::Vec::from_slice(parts).ok()?;
         let pieces = Self {
             parts,
@@ -68,14 +79,14 @@ impl Pieces {
         (!empty).then(|| Box::new(pieces))
     }
 
-    /// Address and bytes of each.
-    pub fn parts(&self) -> &[(NonNull<u8>, usize)] {
+    /// Each of them.
+    pub fn parts(&self) -> &[Piece] {
         &self.parts
     }
 
     /// Bytes of all.
     pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|(_, bytes)| bytes).sum()
+        self.parts.iter().map(|piece| piece.bytes as usize).sum()
     }
 }
 

@@ -1,23 +1,19 @@
 //! A virtio block device: several requests in flight, finished in any order.
 
-use crate::device::{Device, DeviceError, InitError, Operation, PIECES, Pieces, SLOTS};
+use crate::device::{Device, DeviceError, InitError, Operation, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
+use crate::ring::{CHAIN, Part, Ring};
 use alloc::boxed::Box;
-use core::marker::PhantomData;
 use core::ptr::NonNull;
-use virtio::platform::{HalOf, Platform};
-use virtio_drivers::queue::VirtQueue;
+use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceType, Transport};
 
-/// Descriptors of the queue: header, status and data of each request, rounded up to a power of two.
-const QUEUE: usize = (SLOTS * (2 + PIECES)).next_power_of_two();
 /// A block device's only queue.
 const REQUESTS: u16 = 0;
 const PAGE: usize = 4096;
 
 bitflags::bitflags! {
-    /// The features that this driver knows. Indirect descriptors and the event index are not among them: the first
-    /// need memory that is no DMA memory, the second hangs in virtio-drivers 0.13 (its comparison does not wrap).
+    /// The features that this driver knows. Indirect descriptors and the event index are not among them.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct Features: u64 {
         const READ_ONLY = 1 << 5;
@@ -38,32 +34,32 @@ fn header(operation: Operation) -> (u32, u64) {
 /// What the device reads and writes of a request, beside the data.
 #[repr(C, align(32))]
 struct Control {
-    header: [u8; 16],
+    kind: u32,
+    reserved: u32,
+    sector: u64,
     status: u8,
 }
+
+/// Bytes of it before the status: the request's header.
+const HEADER: u32 = 16;
 
 struct Slot {
     control: NonNull<Control>,
     buffer: NonNull<u8>,
-    in_flight: Option<InFlight>,
-}
-
-/// A request that the device has.
-struct InFlight {
-    token: u16,
-    operation: Operation,
-    /// Kept until the device is done with it.
+    /// Physical address of each.
+    physical: (u64, u64),
+    in_flight: bool,
+    /// What the request in flight moves, if not the buffer: kept until the device is done with it.
     pieces: Option<Box<Pieces>>,
 }
 
 /// A block device.
-pub struct Disk<P: Platform, T: Transport> {
+pub struct Disk<P, T> {
     transport: T,
-    queue: VirtQueue<HalOf<P>, QUEUE>,
+    ring: Ring<P>,
     slots: [Slot; SLOTS],
     size: u64,
     features: Features,
-    platform: PhantomData<P>,
 }
 
 impl<P: Platform, T: Transport> Disk<P, T> {
@@ -76,21 +72,22 @@ impl<P: Platform, T: Transport> Disk<P, T> {
         if !features.contains(Features::VERSION_1) {
             return Err(InitError::Unsupported);
         }
-        // First, because whoever looks for the physical address of a buffer then finds it at once.
-        let (_, memory) = P::dma(1 + SLOTS * BUFFER / PAGE).ok_or(InitError::OutOfMemory)?;
-        let queue =
-            VirtQueue::new(&mut transport, REQUESTS, false, false).map_err(
-                |error| match error {
-                    virtio_drivers::Error::DmaError => InitError::OutOfMemory,
-                    _ => InitError::Unsupported,
-                },
-            )?;
-        let slots = core::array::from_fn(|i| Slot {
-            // SAFETY: the first page has room for all of them, and the buffers follow it.
-            control: unsafe { memory.cast::<Control>().add(i) },
-            // SAFETY: as above.
-            buffer: unsafe { memory.add(PAGE + i * BUFFER) },
-            in_flight: None,
+        if transport.requires_legacy_layout() {
+            return Err(InitError::Unsupported);
+        }
+        let ring = Ring::new(&mut transport, REQUESTS).ok_or(InitError::OutOfMemory)?;
+        let (physical, memory) = P::dma(1 + SLOTS * BUFFER / PAGE).ok_or(InitError::OutOfMemory)?;
+        let slots = core::array::from_fn(|i| {
+            let (control, buffer) = (i * size_of::<Control>(), PAGE + i * BUFFER);
+            Slot {
+                // SAFETY: the first page has room for all of them, and the buffers follow it.
+                control: unsafe { memory.add(control) }.cast(),
+                // SAFETY: as above.
+                buffer: unsafe { memory.add(buffer) },
+                physical: (physical + control as u64, physical + buffer as u64),
+                in_flight: false,
+                pieces: None,
+            }
         });
         transport.finish_init();
         // Capacity in sectors (virtio 1.2, 5.2.4), read in halves: configuration is aligned to 4 bytes.
@@ -105,11 +102,10 @@ impl<P: Platform, T: Transport> Disk<P, T> {
             .ok_or(InitError::Unsupported)?;
         Ok(Self {
             transport,
-            queue,
+            ring,
             slots,
             size,
             features,
-            platform: PhantomData,
         })
     }
 }
@@ -129,114 +125,72 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
 
     fn buffer(&mut self, slot: usize) -> &mut [u8] {
         let slot = &mut self.slots[slot];
-        assert!(slot.in_flight.is_none(), "the device owns this buffer");
+        assert!(!slot.in_flight, "the device owns this buffer");
         // SAFETY: DMA memory of this size, this slot's alone; the device has no request with it.
         unsafe { core::slice::from_raw_parts_mut(slot.buffer.as_ptr(), BUFFER) }
     }
 
-    fn submit(&mut self, slot: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
-        let slot = &mut self.slots[slot];
-        assert!(slot.in_flight.is_none(), "a slot has one request at a time");
+    fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
+        let slot = &mut self.slots[index];
+        assert!(!slot.in_flight, "a slot has one request at a time");
         let (kind, sector) = header(operation);
-        let mut header = [0; 16];
-        header[..4].copy_from_slice(&kind.to_le_bytes());
-        header[8..].copy_from_slice(&sector.to_le_bytes());
         // SAFETY: DMA memory of this slot, which the device does not use now.
         unsafe {
-            slot.control.write(Control {
-                header,
+            slot.control.write_volatile(Control {
+                kind,
+                reserved: 0,
+                sector,
                 status: u8::MAX,
             })
         };
-        let queue = &mut self.queue;
-        // SAFETY: header, status and buffer stay where they are for good, pieces until `completed` drops them, and none is
-        // touched before.
-        let token = slot.with_buffers(operation, pieces.as_deref(), |inputs, outputs| unsafe {
-            queue.add(inputs, outputs)
-        });
-        // Cannot be full: the queue has descriptors for every slot.
-        let token = token.expect("the queue has room for every slot");
-        slot.in_flight = Some(InFlight {
-            token,
-            operation,
-            pieces,
-        });
+        slot.pieces = pieces;
+        slot.in_flight = true;
+        let mut parts = [Part::default(); CHAIN];
+        let count = slot.parts(operation, &mut parts);
+        self.ring.submit(index, &parts[..count]);
         self.transport.notify(REQUESTS);
     }
 
     fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)> {
-        let token = self.queue.peek_used()?;
-        let found = self.slots.iter().position(|slot| {
-            let in_flight = slot.in_flight.as_ref();
-            in_flight.is_some_and(|request| request.token == token)
-        });
-        let index = found.expect("the device finishes only what it was asked");
+        let index = self.ring.next_used()?;
         let slot = &mut self.slots[index];
-        let InFlight {
-            operation, pieces, ..
-        } = slot.in_flight.take()?;
-        let queue = &mut self.queue;
-        // SAFETY: the same buffers as in `submit`.
-        let popped = slot.with_buffers(operation, pieces.as_deref(), |inputs, outputs| unsafe {
-            queue.pop_used(token, inputs, outputs)
-        });
+        slot.in_flight = false;
+        slot.pieces = None;
         // SAFETY: DMA memory that the device has given back.
         let status = unsafe { (&raw const (*slot.control.as_ptr()).status).read_volatile() };
-        let done = popped.is_ok() && status == 0;
-        Some((index, done.then_some(()).ok_or(DeviceError)))
+        Some((index, (status == 0).then_some(()).ok_or(DeviceError)))
     }
 }
 
 impl Slot {
-    /// The buffers of a request, in the device's order: header, data, status.
-    fn with_buffers<R>(
-        &mut self,
-        operation: Operation,
-        pieces: Option<&Pieces>,
-        then: impl for<'a> FnOnce(&'a [&'a [u8]], &'a mut [&'a mut [u8]]) -> R,
-    ) -> R {
-        let bytes = match operation {
-            Operation::Read { sectors, .. } | Operation::Write { sectors, .. } => sectors * SECTOR,
-            Operation::Flush => 0,
+    /// The memory of a request, in the device's order: header, data, status. Returns how many parts it has.
+    fn parts(&self, operation: Operation, parts: &mut [Part; CHAIN]) -> usize {
+        let (sectors, device_writes) = match operation {
+            Operation::Read { sectors, .. } => (sectors, true),
+            Operation::Write { sectors, .. } => (sectors, false),
+            Operation::Flush => (0, false),
         };
-        let own = [(self.buffer, bytes)];
-        let parts = match pieces {
-            Some(pieces) => {
-                assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
-                pieces.parts()
-            }
-            None if operation == Operation::Flush => &[],
-            None => {
-                assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
-                &own
-            }
+        let (bytes, (control, buffer)) = (sectors * SECTOR, self.physical);
+        let part = |physical, bytes, device_writes| Part {
+            physical,
+            bytes,
+            device_writes,
         };
-        // SAFETY: this slot's DMA memory, used by nobody else (`&mut self`); the slices end with this function, and virtio
-        // takes their addresses only.
-        let control = unsafe { self.control.as_mut() };
-        let (header, status) = (
-            &control.header[..],
-            core::slice::from_mut(&mut control.status),
-        );
-        // SAFETY: this slot's buffer, or memory to which no Rust reference points (`Pieces::new`); and as above.
-        let slice = |(address, bytes): &(NonNull<u8>, usize)| unsafe {
-            core::slice::from_raw_parts_mut(address.as_ptr(), *bytes)
-        };
-        let count = parts.len();
-        if let Operation::Write { .. } = operation {
-            let mut inputs = [header; 1 + PIECES];
-            for (input, part) in inputs[1..].iter_mut().zip(parts) {
-                *input = slice(part);
+        parts[0] = part(control, HEADER, false);
+        let mut count = 1;
+        if let Some(pieces) = &self.pieces {
+            assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
+            for piece in pieces.parts() {
+                parts[count] = part(piece.physical, piece.bytes, device_writes);
+                count += 1;
             }
-            then(&inputs[..1 + count], &mut [status])
-        } else {
-            let mut outputs: [&mut [u8]; 1 + PIECES] = core::array::from_fn(|_| &mut [][..]);
-            for (output, part) in outputs.iter_mut().zip(parts) {
-                *output = slice(part);
-            }
-            outputs[count] = status;
-            then(&[header], &mut outputs[..1 + count])
+        } else if operation != Operation::Flush {
+            assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
+            parts[count] = part(buffer, bytes as u32, device_writes);
+            count += 1;
         }
+        parts[count] = part(control + u64::from(HEADER), 1, true);
+        count + 1
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The same library is meant for every structure: a server links it with message handling, a monolith with traps, an
 //! application with itself. Only [`virtio::platform::Platform`] differs. Read in this order: [`device`] (what a
-//! driver does), [`driver`], [`range`] and [`jobs`] (reads and writes of any byte range, made of requests).
+//! driver does), [`driver`] over its [`ring`], [`range`] and [`jobs`] (reads and writes of any byte range, made of requests).
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
@@ -10,6 +10,7 @@ pub mod device;
 pub mod driver;
 pub mod jobs;
 pub mod range;
+pub mod ring;
 
 #[cfg(test)]
 mod fake;

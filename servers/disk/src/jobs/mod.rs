@@ -12,7 +12,7 @@ mod tests;
 
 use crate::device::{Device, SLOTS};
 use alloc::collections::VecDeque;
-use step::{Caller, Finished, Job, Task};
+use step::{Caller, Finished, Job, Kind, Task};
 
 /// All jobs, running and waiting.
 pub struct Jobs<C> {
@@ -31,12 +31,11 @@ impl<C: Caller> Jobs<C> {
 
     /// Adds a job and starts it, if it can run.
     pub fn add(&mut self, device: &mut dyn Device, caller: C, task: Task) {
-        let job = Job::new(caller, task);
         match self.free_slot() {
-            Some(slot) if self.waiting.is_empty() && self.may_run(&job) => {
-                self.run(device, slot, job);
+            Some(slot) if self.waiting.is_empty() && self.may_run(&task) => {
+                self.run(device, slot, Job::new(caller, task));
             }
-            _ => self.waiting.push_back(job),
+            _ => self.waiting.push_back(Job::new(caller, task)),
         }
     }
 
@@ -80,21 +79,27 @@ impl<C: Caller> Jobs<C> {
         self.running.iter().position(Option::is_none)
     }
 
-    fn may_run(&self, job: &Job<C>) -> bool {
+    fn may_run(&self, task: &Task) -> bool {
+        if task.kind != Kind::Write {
+            return true;
+        }
         let mut running = self.running.iter().flatten();
-        !running.any(|running| running.overlaps(job))
+        !running.any(|running| running.task().overlaps(task))
     }
 
-    fn run(&mut self, device: &mut dyn Device, slot: usize, mut job: Job<C>) {
-        match job.submit_next(device, slot) {
-            Ok(()) => self.running[slot] = Some(job),
-            Err(error) => job.into_caller().finish(Err(error)),
+    #[inline(always)]
+    fn run(&mut self, device: &mut dyn Device, slot: usize, job: Job<C>) {
+        let submitted = self.running[slot].insert(job).submit_next(device, slot);
+        if let Err(error) = submitted
+            && let Some(job) = self.running[slot].take()
+        {
+            job.into_caller().finish(Err(error));
         }
     }
 
     fn start(&mut self, device: &mut dyn Device) {
         while let Some(slot) = self.free_slot() {
-            let next = self.waiting.iter().position(|job| self.may_run(job));
+            let next = self.waiting.iter().position(|job| self.may_run(job.task()));
             let Some(job) = next.and_then(|next| self.waiting.remove(next)) else {
                 return;
             };

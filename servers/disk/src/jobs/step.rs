@@ -46,6 +46,20 @@ pub struct Task {
     pub pieces: Option<Box<Pieces>>,
 }
 
+impl Task {
+    /// Whether it and another one, both of them writes, would write the same sectors.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        // In sectors, because a write rewrites whole ones.
+        let sectors = |Task { offset, length, .. }: &Task| {
+            let end = offset + *length as u64;
+            (offset / SECTOR as u64, end.div_ceil(SECTOR as u64))
+        };
+        let (own, others) = (sectors(self), sectors(other));
+        let writes = self.kind == Kind::Write && other.kind == Kind::Write;
+        writes && own.0 < others.1 && others.0 < own.1
+    }
+}
+
 /// What was moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
@@ -95,6 +109,7 @@ pub(super) struct Job<C> {
 }
 
 impl<C: Caller> Job<C> {
+    #[inline(always)]
     pub(super) fn new(caller: C, task: Task) -> Self {
         Self {
             caller,
@@ -108,17 +123,8 @@ impl<C: Caller> Job<C> {
         self.caller
     }
 
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        if self.task.kind != Kind::Write || other.task.kind != Kind::Write {
-            return false;
-        }
-        // In sectors, because a write rewrites whole ones.
-        let sectors = |Task { offset, length, .. }: &Task| {
-            let end = offset + *length as u64;
-            (offset / SECTOR as u64, end.div_ceil(SECTOR as u64))
-        };
-        let (own, others) = (sectors(&self.task), sectors(&other.task));
-        own.0 < others.1 && others.0 < own.1
+    pub(super) fn task(&self) -> &Task {
+        &self.task
     }
 
     fn chunk(&self) -> Chunk {
