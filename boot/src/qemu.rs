@@ -25,8 +25,8 @@ pub struct Options {
     /// System to boot: NAME for boot/systems/NAME.toml, or the path of such a file
     #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     pub system: String,
-    /// Disk image, a multiple of 512 bytes long; once for each disk [default: a small one, made for this
-    /// run]
+    /// Disk image, a multiple of 512 bytes long; once for each disk, `disk:0` first [default: a small one,
+    /// made for this run]
     #[arg(long = "disk", value_name = "FILE")]
     pub disks: Vec<PathBuf>,
     /// A disk, and no other, that answers every read at once with zeros: for measuring

@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Result<Status> {
     let served = disk::served(&system.manifest);
     if options.disks.len() > served {
         note(&format!(
-            "{} disks, but system {} serves only {served}; several disks come with a later version",
+            "{} disks, but system {} serves only {served}",
             options.disks.len(),
             system.manifest.name
         ));

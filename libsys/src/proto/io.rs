@@ -170,6 +170,7 @@ io_errors! {
     InUse = 19, Other, "it is in use";
     Corrupt = 20, InvalidData, "damaged";
     Stale = 21, NotFound, "it was lost after an error: open it again";
+    BadPartitions = 22, InvalidData, "the partition table is damaged";
     NoNetwork = 32, NotConnected, "the network is down";
     Refused = 33, ConnectionRefused, "the other side refuses";
     Reset = 34, ConnectionReset, "the other side broke the connection";

@@ -2,13 +2,16 @@
 //!
 //! The same library is meant for every structure: a server links it with message handling, a monolith with traps, an
 //! application with itself. Only [`virtio::platform::Platform`] differs. Read in this order: [`device`] (what a
-//! driver does), [`driver`] over its [`ring`], [`range`] and [`jobs`] (reads and writes of any byte range, made of requests).
+//! driver does), [`driver`] over its [`ring`], [`range`] and [`jobs`] (reads and writes of any byte range, made of requests), [`gpt`]
+//! (partitions).
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
 pub mod device;
 pub mod driver;
+pub mod gpt;
 pub mod jobs;
+pub mod name;
 pub mod range;
 pub mod ring;
 
