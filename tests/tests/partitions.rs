@@ -184,7 +184,10 @@ fn a_file_system_lies_on_a_partition() {
     std::fs::write(&disk, &bytes).expect("it can be written");
     let mut system = default_system();
     system.program("fs").expect("it has files").args = vec!["disk:0p2".into()];
-    let commands = ["cat file:/HOST", "write file:/GUEST --offset 0 from-the-guest"];
+    let commands = [
+        "cat file:/HOST",
+        "write file:/GUEST --offset 0 from-the-guest",
+    ];
     let outcome = execute_system(&options(&[&disk], &commands), &system);
     assert_eq!(outcome.status, Status::Success, "{}", outcome.output);
     assert!(
