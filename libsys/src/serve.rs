@@ -104,6 +104,16 @@ pub trait Server {
         ]))
     }
 
+    /// [`io::SHARE`], [`io::READ_SHARED`] or [`io::WRITE_SHARED`], by its label.
+    fn shared(
+        &mut self,
+        session: &mut Self::Session,
+        label: u32,
+        request: Request,
+    ) -> Reaction<'_> {
+        Err(IoError::BadRequest)
+    }
+
     /// The client closed it, or is no more.
     fn close(&mut self, session: Self::Session) {}
 
@@ -245,6 +255,9 @@ fn request<S: Server>(
             .map(|stat| Done::Words(stat.to_words())),
         (io::SYNC, Some(session)) => server.sync(session, request),
         (io::WAIT, Some(session)) => server.wait(session, request),
+        (label @ io::SHARE..=io::WRITE_SHARED, Some(session)) => {
+            server.shared(session, label, request)
+        }
         (io::CLOSE, Some(_)) => {
             if let Some(session) = sessions.remove(badge) {
                 server.close(session);

@@ -122,6 +122,8 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "read.ipc.file.4096" => reads::plain(bench.samples, "file:/FILE", 4096, 4096),
         "read.ipc.disk.512" => reads::disk(bench.samples, 512),
         "read.ipc.disk.4096" => reads::disk(bench.samples, 4096),
+        "read.ipc.disk.65536.shared" => reads::shared(bench.samples, 64 << 10),
+        "read.ipc.disk.1048576.shared" => reads::shared(bench.samples, 1 << 20),
         _ => Err("no such id".into()),
     }
 }

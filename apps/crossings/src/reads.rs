@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::clock::{self, Samples};
 use alloc::{format, vec};
 use libsys::handle::{Handle, IoError};
+use libsys::shared::Shared;
 
 /// Reads in one sample, where no device has a part.
 const BATCH: u64 = 16;
@@ -28,6 +29,18 @@ pub fn disk(samples: usize, size: usize) -> Result<Samples, Failure> {
         samples,
         || Ok(()),
         || whole(handle.read_at(0, &mut buffer), size),
+    )
+}
+
+/// Reads `size` bytes at the beginning of the disk into memory that is shared with the device.
+pub fn shared(samples: usize, size: usize) -> Result<Samples, Failure> {
+    let handle = Handle::open("disk:0").map_err(refused)?;
+    let mut buffer = Shared::new("disk:0", size).map_err(refused)?;
+    buffer.attach(&handle).map_err(refused)?;
+    clock::singles(
+        samples,
+        || Ok(()),
+        || whole(buffer.read(&handle, 0, &[(0, size)]), size),
     )
 }
 

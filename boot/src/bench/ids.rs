@@ -106,6 +106,8 @@ pub const ALL: &[Id] = &[
     id("read.ipc.zero.64", Reads, "the same of `zero:`, whose server sends 64 bytes with its answer"),
     disk("read.ipc.disk.512", "`Handle::read` of 512 bytes of `disk:0`, a device that answers at once"),
     disk("read.ipc.disk.4096", "the same of 4096 bytes"),
+    disk("read.ipc.disk.65536.shared", "`Shared::read` of 64 KiB: into memory that is shared with the device, without a copy"),
+    disk("read.ipc.disk.1048576.shared", "the same of 1 MiB"),
     id("read.ipc.file.4096", Files, "`Handle::read` of 4096 bytes of a file that the file system has in its cache"),
     Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },

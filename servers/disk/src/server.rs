@@ -2,20 +2,22 @@
 
 extern crate alloc;
 
+use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
-use disk::device::{Device, InitError, Operation};
+use disk::device::{Device, InitError, Operation, Piece, Pieces};
 use disk::driver::Disk;
 use disk::gpt::{self, GptError};
 use disk::jobs::Jobs;
 use disk::jobs::step::{Caller, Finished, JobError, Kind, Moved, Task};
 use disk::name;
 use disk::range::{BUFFER, SECTOR, clip};
-use libsys::proto::io::{IoError, Kind as NameKind, Stat};
+use libsys::proto::io::{self, IoError, Kind as NameKind, Stat};
 use libsys::proto::program::PciDevice;
 use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
 use libsys::time::Instant;
-use virtio::program::{Program, connect, devices};
+use virtio::program::{Attached, Program, connect, devices};
 use virtio::transport::MsiX;
 
 /// Called after each read was handed to the device, with the number of reads so far.
@@ -46,6 +48,8 @@ fn told(error: JobError) -> IoError {
     }
 }
 
+/// Most bytes of a request with shared memory.
+const MOST_SHARED: usize = 16 << 20;
 /// How long opening a partition may wait for its table, in seconds.
 const PATIENCE: u64 = 10;
 
@@ -97,6 +101,45 @@ struct Place {
     /// In bytes.
     start: u64,
     size: u64,
+    /// Memory that the client shares with the device.
+    buffer: Option<Rc<Attached>>,
+}
+
+impl Place {
+    /// A task for bytes of it, which begin inside: so there is no overflow.
+    fn task(&self, kind: Kind, offset: u64, length: usize) -> Task {
+        Task {
+            kind,
+            offset: self.start + offset,
+            length,
+            pieces: None,
+        }
+    }
+
+    /// The pieces of the client's buffer that a request names: at most `most` bytes of them.
+    fn pieces(&self, words: &[u64], most: usize) -> Result<Box<Pieces>, IoError> {
+        let buffer = self.buffer.as_ref().ok_or(IoError::BadBuffer)?;
+        let (mut pieces, mut left) = (Vec::new(), most);
+        for word in words {
+            let (start, bytes) = (word & u64::from(u32::MAX), word >> 32);
+            let whole = bytes.is_multiple_of(SECTOR as u64) && start + bytes <= buffer.bytes;
+            if !whole {
+                return Err(IoError::BadRequest);
+            }
+            let bytes = (bytes as usize).min(left);
+            left -= bytes;
+            if bytes != 0 {
+                pieces.push(Piece {
+                    address: buffer.place(start).ok_or(IoError::BadRequest)?,
+                    physical: buffer.physical + start,
+                    bytes: bytes as u32,
+                });
+            }
+        }
+        // SAFETY: memory that root has mapped here, contiguous, and that stays until the buffer is dropped; this program
+        // makes no reference to it.
+        unsafe { Pieces::new(&pieces, buffer.clone()) }.ok_or(IoError::BadRequest)
+    }
 }
 
 struct DiskServer {
@@ -113,23 +156,9 @@ impl DiskServer {
     }
 
     /// Parks the caller and makes its request a job.
-    fn work(
-        &mut self,
-        place: &Place,
-        request: Request,
-        kind: Kind,
-        offset: u64,
-        length: usize,
-    ) -> Reaction<'static> {
+    fn work(&mut self, place: &Place, request: Request, task: Task) -> Reaction<'static> {
         let Ready { disk, jobs } = self.drive(place.drive)?;
         let caller = Waiting(request.park()?);
-        let task = Task {
-            kind,
-            // No overflow: the offset lies in the place, and that on the disk.
-            offset: place.start + offset,
-            length,
-            pieces: None,
-        };
         jobs.add(disk, caller, task);
         Ok(Done::Later)
     }
@@ -147,6 +176,7 @@ impl Server for DiskServer {
                 drive,
                 start: 0,
                 size,
+                buffer: None,
             });
         };
         let range = gpt::partition(size / SECTOR as u64, partition, |sector, bytes| {
@@ -161,6 +191,7 @@ impl Server for DiskServer {
             drive,
             start: range.start * SECTOR as u64,
             size: (range.end - range.start) * SECTOR as u64,
+            buffer: None,
         })
     }
 
@@ -169,7 +200,7 @@ impl Server for DiskServer {
         if length == 0 {
             return Ok(Done::Count(0));
         }
-        let reaction = self.work(place, request, Kind::Read, offset, length);
+        let reaction = self.work(place, request, place.task(Kind::Read, offset, length));
         self.reads += 1;
         (self.on_read)(self.reads);
         reaction
@@ -184,8 +215,38 @@ impl Server for DiskServer {
             (_, 0) => Ok(Done::Count(0)),
             // Writing at the end would otherwise "succeed" without progress.
             (0, _) => Err(IoError::BeyondEnd),
-            _ => self.work(place, request, Kind::Write, offset, length),
+            _ => self.work(place, request, place.task(Kind::Write, offset, length)),
         }
+    }
+
+    fn shared(&mut self, place: &mut Place, label: u32, request: Request) -> Reaction<'_> {
+        let [offset, ref pieces @ ..] = request.words;
+        let kind = match label {
+            io::READ_SHARED => Kind::Read,
+            io::WRITE_SHARED if self.drive(place.drive)?.disk.is_read_only() => {
+                return Err(IoError::ReadOnly);
+            }
+            io::WRITE_SHARED => Kind::Write,
+            _ => {
+                let buffer = Attached::new(offset, request.client());
+                place.buffer = Some(Rc::new(buffer.ok_or(IoError::NotPermitted)?));
+                return Ok(Done::Count(0));
+            }
+        };
+        let most = clip(offset, MOST_SHARED, place.size).ok_or(IoError::BeyondEnd)?;
+        if !offset.is_multiple_of(SECTOR as u64) {
+            return Err(IoError::BadRequest);
+        }
+        if most == 0 {
+            return match kind {
+                Kind::Read => Ok(Done::Count(0)),
+                _ => Err(IoError::BeyondEnd),
+            };
+        }
+        let pieces = place.pieces(pieces, most)?;
+        let task = place.task(kind, offset, pieces.bytes());
+        let pieces = Some(pieces);
+        self.work(place, request, Task { pieces, ..task })
     }
 
     fn stat(&mut self, place: &mut Place) -> Result<Stat, IoError> {
@@ -200,7 +261,7 @@ impl Server for DiskServer {
         if !self.drive(place.drive)?.disk.has_flush() {
             return Ok(Done::Count(0));
         }
-        self.work(place, request, Kind::Sync, 0, 0)
+        self.work(place, request, place.task(Kind::Sync, 0, 0))
     }
 
     fn interrupt_with_answer(&mut self, drive: u64, _: u64) -> Option<(Parked, Reaction<'_>)> {

@@ -44,6 +44,50 @@ pub fn connect(device: &'static PciDevice, badge: u64) -> Result<MsiX, &'static 
     MsiX::new::<Program>(function(device)).map_err(|_| "not a modern virtio device")
 }
 
+/// A buffer that a client shares with this program. Dropping it says that no device has a request with it any more.
+#[derive(Debug)]
+pub struct Attached {
+    id: u64,
+    address: NonNull<u8>,
+    /// Physical address.
+    pub physical: u64,
+    /// Bytes, contiguous.
+    pub bytes: u64,
+}
+
+impl Attached {
+    /// The buffer with this id of the client with that one. `None`: it shares no such buffer with this program.
+    pub fn new(id: u64, client: u32) -> Option<Self> {
+        let words = [id, client.into(), 0, 0];
+        let reply = syscall::call(rt::MEMORY, memory::ATTACH, words)
+            .check()
+            .ok()?;
+        if reply.tag.label() != memory::OK {
+            return None;
+        }
+        let [address, physical, bytes, _] = reply.words;
+        let address = NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))?;
+        Some(Self {
+            id,
+            address,
+            physical,
+            bytes,
+        })
+    }
+
+    /// Where the byte at `offset` is mapped. `None`: outside.
+    pub fn place(&self, offset: u64) -> Option<NonNull<u8>> {
+        // SAFETY: inside what root has mapped.
+        (offset < self.bytes).then(|| unsafe { self.address.add(offset as usize) })
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let _ = syscall::call(rt::MEMORY, memory::DETACH, [self.id, 0, 0, 0]);
+    }
+}
+
 // SAFETY: root's `MAP_DMA` gives zeroed, contiguous, page-aligned memory to this program alone; its BARs are mapped where
 // the program information says.
 unsafe impl Platform for Program {
