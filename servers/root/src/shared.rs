@@ -179,11 +179,7 @@ fn unshare(programs: &mut [Program], index: usize) {
 }
 
 /// The program whose buffer this is, if the caller is the one that it is shared with.
-fn owner_of<'a>(
-    programs: &'a mut [Program],
-    caller: usize,
-    id: u64,
-) -> Option<(usize, &'a mut Buffer)> {
+fn owner_of(programs: &mut [Program], caller: usize, id: u64) -> Option<(usize, &mut Buffer)> {
     let instance = programs[caller].id;
     programs
         .iter_mut()
