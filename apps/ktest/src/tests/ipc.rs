@@ -179,10 +179,13 @@ pub fn parked(lab: &mut Lab) -> Outcome {
     );
     replies[3].defer()?;
     refused!(
-        syscall::recv_parking(endpoint, replies[0].0).check(),
+        syscall::recv_parking(endpoint, replies[0].0, None).check(),
         NoCaller
     );
-    refused!(syscall::recv_parking(endpoint, endpoint).check(), WrongKind);
+    refused!(
+        syscall::recv_parking(endpoint, endpoint, None).check(),
+        WrongKind
+    );
     for (i, reply) in replies.iter().enumerate().rev() {
         let answer = Answer::new(0, [i as u64 + 1, 0, 0, 0]);
         syscall::reply_via(reply.0, answer).check()?;
