@@ -171,7 +171,7 @@ pub fn parked(lab: &mut Lab) -> Outcome {
         Busy
     );
     same!(
-        syscall::recv_parking(endpoint, replies[2].0)
+        syscall::recv_parking(endpoint, replies[2].0, None)
             .check()?
             .tag
             .label(),
