@@ -37,6 +37,7 @@ pub fn ensure() -> Result<()> {
 pub fn check(options: &Options) -> Result<()> {
     let refused = [
         ("--disk", !options.disks.is_empty()),
+        ("--null-disk", options.null_disk),
         ("--read-only", options.read_only),
         ("--flash", options.flash.is_some()),
         ("--forward", !options.forward.is_empty()),

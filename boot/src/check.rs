@@ -14,6 +14,9 @@ const MOST_SESSIONS: usize = 4096;
 /// Page size: budgets are multiples of it.
 const PAGE: u64 = 4096;
 
+/// What a program may have for a shared buffer, in bytes.
+const SHARED: std::ops::RangeInclusive<u64> = 16 << 10..=16 << 20;
+
 /// Everything that is wrong, one sentence each; empty if nothing is.
 pub fn complaints(manifest: &Manifest) -> Vec<String> {
     let mut complaints = Vec::new();
@@ -67,6 +70,16 @@ fn by_itself(program: &Program) -> Vec<String> {
         complaints.push(format!(
             "untyped {:#x} is not a power of two from {PAGE} to half its memory",
             program.untyped
+        ));
+    }
+    if program.shared != 0
+        && !(program.shared.is_power_of_two() && SHARED.contains(&program.shared))
+    {
+        complaints.push(format!(
+            "shared {:#x} is not a power of two from {:#x} to {:#x}",
+            program.shared,
+            SHARED.start(),
+            SHARED.end()
         ));
     }
     if !program.needs.iter().any(|need| need == ROOT_ENDPOINTS[0]) {

@@ -100,7 +100,7 @@ mod tests {
             let system = crate::system::System::load(name).expect("it comes with Postern");
             served(&system.manifest)
         };
-        assert_eq!((count("default"), count("bench")), (1, 0));
+        assert_eq!((count("default"), count("bench")), (4, 0));
     }
 
     #[test]

@@ -16,16 +16,22 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package it is in.
 pub const PACKAGE: &str = "qemu-system-x86";
 
+/// Bytes of the disk for measuring.
+const NULL_DISK: u64 = 64 << 20;
+
 /// What `run` can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// System to boot: NAME for boot/systems/NAME.toml, or the path of such a file
     #[arg(long, value_name = "NAME|PATH", default_value = "default")]
     pub system: String,
-    /// Disk image, a multiple of 512 bytes long; once for each disk [default: a small one, made for this
-    /// run]
+    /// Disk image, a multiple of 512 bytes long; once for each disk, `disk:0` first [default: a small one,
+    /// made for this run]
     #[arg(long = "disk", value_name = "FILE")]
     pub disks: Vec<PathBuf>,
+    /// A disk, and no other, that answers every read at once with zeros: for measuring
+    #[arg(long, hide = true, conflicts_with_all = ["disks", "flash"])]
+    pub null_disk: bool,
     /// Memory of the machine
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::memory)]
     pub memory: u64,
@@ -172,6 +178,18 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
         command.args([
             "-device",
             &format!("virtio-blk-pci,drive=d{index},disable-legacy=on"),
+        ]);
+    }
+    if options.null_disk {
+        let size = NULL_DISK;
+        command.args([
+            "-blockdev",
+            &format!("null-co,node-name=null,size={size},read-zeroes=on"),
+        ]);
+        // With an event descriptor the emulator's own thread would answer, at a time of its own.
+        command.args([
+            "-device",
+            "virtio-blk-pci,drive=null,disable-legacy=on,ioeventfd=off",
         ]);
     }
     command

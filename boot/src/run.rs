@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Result<Status> {
     let served = disk::served(&system.manifest);
     if options.disks.len() > served {
         note(&format!(
-            "{} disks, but system {} serves only {served}; several disks come with a later version",
+            "{} disks, but system {} serves only {served}",
             options.disks.len(),
             system.manifest.name
         ));
@@ -153,7 +153,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         .context("cannot write the archive")?;
     let mut options = options.clone();
     let mut disk = None;
-    if options.disks.is_empty() {
+    if options.disks.is_empty() && !options.null_disk {
         let file = disk.insert(disk::default()?);
         options.disks.push(file.path().into());
     }

@@ -26,3 +26,4 @@ pub mod trace;
 
 mod request;
 mod session;
+pub mod shared;

@@ -4,10 +4,11 @@ use crate::object::Reply;
 use crate::proto::io::IoError;
 use crate::rt;
 use crate::session::Badge;
-use crate::syscall::{self, Answer, CALLER, Slot, Words};
+use crate::syscall::{self, Answer, CALLER, Output, Slot, Words};
 use abi::Error;
 use abi::tag::LeaseBits;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 
 /// What a server answers.
@@ -81,17 +82,26 @@ impl Request {
             .get_or_insert_with(Replies::from_info)
             .take(client)
             .ok_or(IoError::WouldBlock)?;
-        match Reply(reply).defer() {
-            Ok(()) => Ok(Parked {
-                reply,
-                client,
-                words: self.words,
-                length: self.length(),
-            }),
-            Err(_) => {
-                put_back(reply, client);
-                Err(IoError::WouldBlock)
-            }
+        PARKING.store(reply.0, Ordering::Relaxed);
+        Ok(Parked {
+            reply,
+            client,
+            words: self.words,
+            length: self.length(),
+        })
+    }
+}
+
+/// The Reply object (0: none) that the current caller moves into when the server receives again: one entry does both.
+static PARKING: AtomicU32 = AtomicU32::new(0);
+
+/// Takes the order to park the current caller.
+pub(crate) fn take_parking() -> Option<Slot> {
+    match PARKING.load(Ordering::Relaxed) {
+        0 => None,
+        reply => {
+            PARKING.store(0, Ordering::Relaxed);
+            Some(Slot(reply))
         }
     }
 }
@@ -160,23 +170,32 @@ impl Parked {
         self.length
     }
 
+    /// Where the caller is: it moves into the Reply object when the server receives again.
+    fn place(&self) -> Slot {
+        if PARKING.load(Ordering::Relaxed) == self.reply.0 {
+            CALLER
+        } else {
+            self.reply
+        }
+    }
+
     /// Copies from the lent memory. Errors as for [`Request::copy_in`].
     pub fn copy_in(&self, offset: usize, bytes: &mut [u8]) -> Result<(), IoError> {
-        Reply(self.reply)
+        Reply(self.place())
             .lease_read(0, offset as u64, bytes)
             .map_err(lease_error)
     }
 
     /// Copies into the lent memory. Errors as for [`Request::copy_in`].
     pub fn copy_out(&self, offset: usize, bytes: &[u8]) -> Result<(), IoError> {
-        Reply(self.reply)
+        Reply(self.place())
             .lease_write(0, offset as u64, bytes)
             .map_err(lease_error)
     }
 
     /// Whether the caller still waits: it may have died or given up. A server drops those that do not.
     pub fn is_alive(&self) -> bool {
-        Reply(self.reply).lease_info(0) != Err(Error::NoCaller)
+        Reply(self.place()).lease_info(0) != Err(Error::NoCaller)
     }
 
     /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
@@ -192,9 +211,39 @@ impl Parked {
             Ok(Done::Later) => Err(IoError::BadRequest),
             other => other,
         };
-        if let Err(error) = syscall::reply_via(self.reply, encode(&reaction)).check() {
+        let place = self.place();
+        if place == CALLER {
+            take_parking();
+        }
+        let reply = |answer| match place {
+            CALLER => syscall::reply(answer),
+            place => syscall::reply_via(place, answer),
+        };
+        if let Err(error) = reply(encode(&reaction)).check() {
+            let _ = reply(Answer::new(lease_error(error).code(), [0; 4]));
+        }
+    }
+
+    /// [`Parked::finish`], and the next message from the program's endpoint in the same entry. `None`: the answer was
+    /// refused (the client got an error instead), so there was no receiving either.
+    pub(crate) fn finish_and_receive(self, reaction: &Reaction<'_>) -> Option<Output> {
+        let message = syscall::reply_recv_via(rt::ENDPOINT, self.reply, encode(reaction));
+        let refused = match message.check() {
+            Err(
+                error @ (Error::LeaseBounds
+                | Error::LeaseFault
+                | Error::BadBuffer
+                | Error::InvalidArgument),
+            ) => Some(error),
+            _ => None,
+        };
+        if let Some(error) = refused {
             let _ = syscall::reply_via(self.reply, Answer::new(lease_error(error).code(), [0; 4]));
         }
+        put_back(self.reply, self.client);
+        // Drop would answer once more.
+        core::mem::forget(self);
+        refused.is_none().then_some(message)
     }
 }
 

@@ -42,7 +42,7 @@ use crate::proto::io::{self, IoError, Stat};
 use crate::proto::memory;
 use crate::proto::program::GONE;
 pub use crate::request::{Done, Parked, Reaction, Request};
-use crate::request::{encode, lease_error};
+use crate::request::{encode, lease_error, take_parking};
 use crate::rt::{self, ENDPOINT};
 use crate::session::{Badge, Sessions};
 use crate::slots;
@@ -104,6 +104,16 @@ pub trait Server {
         ]))
     }
 
+    /// [`io::SHARE`], [`io::READ_SHARED`] or [`io::WRITE_SHARED`], by its label.
+    fn shared(
+        &mut self,
+        session: &mut Self::Session,
+        label: u32,
+        request: Request,
+    ) -> Reaction<'_> {
+        Err(IoError::BadRequest)
+    }
+
     /// The client closed it, or is no more.
     fn close(&mut self, session: Self::Session) {}
 
@@ -123,6 +133,13 @@ pub trait Server {
 
     /// An interrupt bound under `badge` fired `count` times. It is acknowledged when this returns.
     fn interrupt(&mut self, badge: u64, count: u64) {}
+
+    /// [`Server::interrupt`] for a server that has an answer ready then: giving it away here saves a way into the kernel, and
+    /// its bytes are copied once.
+    fn interrupt_with_answer(&mut self, badge: u64, count: u64) -> Option<(Parked, Reaction<'_>)> {
+        self.interrupt(badge, count);
+        None
+    }
 
     /// When (absolute TSC) to be woken by [`Server::expired`], if at all. Only asked if [`Server::TIMED`].
     fn deadline(&self) -> Option<u64> {
@@ -151,10 +168,7 @@ pub fn serve<S: Server>(server: &mut S) -> ! {
                     forget_gone(server, &mut sessions);
                     receive(server)
                 }
-                Message::Interrupt => {
-                    server.interrupt(message.badge, message.words[0]);
-                    receive(server)
-                }
+                Message::Interrupt => interrupt(server, message),
                 Message::Fault => syscall::reply_recv(ENDPOINT, fault::STOP, [0; 4]),
             },
             Err(Error::TimedOut) => {
@@ -185,6 +199,22 @@ fn receive<S: Server>(server: &S) -> Output {
         Some(deadline) if S::TIMED => syscall::recv_until(ENDPOINT, deadline),
         _ => syscall::recv(ENDPOINT),
     }
+}
+
+/// Handles an interrupt and waits for the next message.
+#[inline(always)]
+fn interrupt<S: Server>(server: &mut S, message: Output) -> Output {
+    match server.interrupt_with_answer(message.badge, message.words[0]) {
+        // The deadline is not known before the answer is given away.
+        Some((parked, reaction)) if S::TIMED => parked.finish(reaction),
+        Some((parked, reaction)) => {
+            if let Some(message) = parked.finish_and_receive(&reaction) {
+                return message;
+            }
+        }
+        None => {}
+    }
+    receive(server)
 }
 
 /// Ends the sessions of programs that are no more.
@@ -225,6 +255,9 @@ fn request<S: Server>(
             .map(|stat| Done::Words(stat.to_words())),
         (io::SYNC, Some(session)) => server.sync(session, request),
         (io::WAIT, Some(session)) => server.wait(session, request),
+        (label @ io::SHARE..=io::WRITE_SHARED, Some(session)) => {
+            server.shared(session, label, request)
+        }
         (io::CLOSE, Some(_)) => {
             if let Some(session) = sessions.remove(badge) {
                 server.close(session);
@@ -244,7 +277,11 @@ fn request<S: Server>(
         _ => Err(IoError::BadRequest),
     };
     if let Ok(Done::Later) = reaction {
-        return receive(server);
+        let deadline = if S::TIMED { server.deadline() } else { None };
+        return match take_parking() {
+            Some(reply) => syscall::recv_parking(ENDPOINT, reply, deadline),
+            None => receive(server),
+        };
     }
     let answer = encode(&reaction);
     if S::TIMED {

@@ -233,13 +233,24 @@ pub fn recv_transferring(endpoint: Slot, receive: Slot) -> Output {
     })
 }
 
-/// Parks the current caller in the Reply object `via`, then waits for a message.
-pub fn recv_parking(endpoint: Slot, via: Slot) -> Output {
-    let tag = Tag::new(Op::Recv, 0, 0, Flags::VIA);
+/// Parks the current caller in the Reply object `via`, then waits for a message, until `deadline` (absolute TSC) if there
+/// is one.
+pub fn recv_parking(endpoint: Slot, via: Slot, deadline: Option<u64>) -> Output {
+    let tag = Tag::new(Op::Recv, 0, 0, Flags::VIA | timed(deadline));
     enter(Input {
         via,
+        deadline: deadline.unwrap_or(0),
         ..Input::new(tag, endpoint, [0; 4])
     })
+}
+
+/// The flag of an operation with a deadline.
+fn timed(deadline: Option<u64>) -> Flags {
+    if deadline.is_some() {
+        Flags::TIMED
+    } else {
+        Flags::empty()
+    }
 }
 
 /// An answer, as [`reply`] and [`reply_recv_with`] take it.
@@ -315,15 +326,19 @@ pub fn reply_recv(endpoint: Slot, label: u32, words: Words) -> Output {
 
 /// Answers the current caller and waits for the next message, until `deadline` (absolute TSC) if there is one.
 pub fn reply_recv_with(endpoint: Slot, answer: Answer<'_>, deadline: Option<u64>) -> Output {
-    let timed = if deadline.is_some() {
-        Flags::TIMED
-    } else {
-        Flags::empty()
-    };
     enter(Input {
         target: endpoint,
         deadline: deadline.unwrap_or(0),
-        ..answer.input(Op::ReplyRecv, timed)
+        ..answer.input(Op::ReplyRecv, timed(deadline))
+    })
+}
+
+/// Answers the caller parked in the Reply object `via` and waits for the next message.
+pub fn reply_recv_via(endpoint: Slot, via: Slot, answer: Answer<'_>) -> Output {
+    enter(Input {
+        target: endpoint,
+        via,
+        ..answer.input(Op::ReplyRecv, Flags::VIA)
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
 //! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`]; last [`stress`] with [`crowd`], and [`traced`].
+//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`], [`reads`]; last [`stress`] with [`crowd`], and [`traced`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -12,6 +12,7 @@ mod crowd;
 mod ipc;
 mod objects;
 mod partner;
+mod reads;
 mod report;
 mod stress;
 mod team;
@@ -116,6 +117,13 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "space.map_unmap" => objects::map_unmap(bench),
         "kernel.longest_section" => stress::longest_section(bench),
         "thread.life" => objects::thread_life(bench),
+        "read.ipc.null.64" => reads::plain(bench.samples, "null:", 64, 0),
+        "read.ipc.zero.64" => reads::plain(bench.samples, "zero:", 64, 64),
+        "read.ipc.file.4096" => reads::plain(bench.samples, "file:/FILE", 4096, 4096),
+        "read.ipc.disk.512" => reads::disk(bench.samples, 512),
+        "read.ipc.disk.4096" => reads::disk(bench.samples, 4096),
+        "read.ipc.disk.65536.shared" => reads::shared(bench.samples, 64 << 10),
+        "read.ipc.disk.1048576.shared" => reads::shared(bench.samples, 1 << 20),
         _ => Err("no such id".into()),
     }
 }

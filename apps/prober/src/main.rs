@@ -19,6 +19,7 @@ mod killer;
 mod load;
 mod matrix;
 mod rows;
+mod shared;
 
 use alloc::format;
 use alloc::string::String;
@@ -36,6 +37,7 @@ fn start() -> Result<(), String> {
         Some("hostile") => hostile::run(number("--count")?, number("--seed")?),
         Some("blocked") => blocked::run(word()?),
         Some("greedy") => greedy::run()?,
+        Some("shared") => shared::run()?,
         other => return Err(format!("{other:?}: not understood here")),
     }
     Ok(())

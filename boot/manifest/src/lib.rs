@@ -68,6 +68,10 @@ pub struct Program {
     /// capabilities to its own Space and first Thread.
     #[serde(default)]
     pub untyped: u64,
+    /// Bytes, beside its memory, for a buffer that it shares with a server: a power of two, or 0. The kernel's books of the
+    /// buffer come out of them, too.
+    #[serde(default)]
+    pub shared: u64,
     /// Start it anew when it dies.
     #[serde(default)]
     pub restart: bool,

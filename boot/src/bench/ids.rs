@@ -7,6 +7,10 @@ pub enum Source {
     Crossings,
     /// `apps/limits` in the kernel's place (system `limits`).
     Limits,
+    /// The same program, reading through servers (system `reads`) with a disk that answers at once.
+    Reads,
+    /// The same, with a FAT volume on the disk.
+    Files,
     /// The boot of the default system.
     Boot,
     /// `apps/crossings`, single-stepped.
@@ -56,7 +60,14 @@ const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> 
     }
 }
 
-use Source::{Boot, Crossings, File, Limits, Section};
+use Source::{Boot, Crossings, File, Files, Limits, Reads, Section};
+
+const fn disk(name: &'static str, about: &'static str) -> Id {
+    Id {
+        device: true,
+        ..id(name, Reads, about)
+    }
+}
 
 /// All of it, in the order of the table.
 #[rustfmt::skip]
@@ -91,6 +102,13 @@ pub const ALL: &[Id] = &[
     id("cap.revoke.100", Crossings, "one REVOKE of 100 copies"),
     id("space.map_unmap", Crossings, "a page into a space, and out of it"),
     id("thread.life", Crossings, "retype, configure, registers, priority, start, one call, suspend, delete"),
+    id("read.ipc.null.64", Reads, "`Handle::read` of 64 bytes of `null:`, whose server answers at once that there are none"),
+    id("read.ipc.zero.64", Reads, "the same of `zero:`, whose server sends 64 bytes with its answer"),
+    disk("read.ipc.disk.512", "`Handle::read` of 512 bytes of `disk:0`, a device that answers at once"),
+    disk("read.ipc.disk.4096", "the same of 4096 bytes"),
+    disk("read.ipc.disk.65536.shared", "`Shared::read` of 64 KiB: into memory that is shared with the device, without a copy"),
+    disk("read.ipc.disk.1048576.shared", "the same of 1 MiB"),
+    id("read.ipc.file.4096", Files, "`Handle::read` of 4096 bytes of a file that the file system has in its cache"),
     Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },
     Id { unit: "bytes", ..id("kernel.text", File, "size of the kernel's code") },

@@ -16,6 +16,7 @@ pub mod suite;
 pub mod table;
 pub mod trace;
 pub mod traced;
+mod volume;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ use super::results::{Machine, Results, Row};
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
+use super::volume;
 use crate::accelerator::Accelerator;
 use crate::progress::note;
 use crate::qemu::{self, Options};
@@ -88,6 +89,8 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         Source::Limits,
         Source::Crossings,
         Source::Trace,
+        Source::Reads,
+        Source::Files,
         Source::Section,
         Source::Boot,
         Source::File,
@@ -116,6 +119,19 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings("bench", ids),
             Source::Section => self.crossings("section", ids),
+            Source::Reads => {
+                self.options.null_disk = true;
+                let measured = self.crossings("reads", ids);
+                self.options.null_disk = false;
+                measured
+            }
+            Source::Files => {
+                let disk = volume::make()?;
+                self.options.disks = vec![disk.path().into()];
+                let measured = self.crossings("reads", ids);
+                self.options.disks.clear();
+                measured
+            }
             Source::Limits => self.limits(ids),
             Source::Trace => self.trace(ids),
             Source::Boot => self.boots(ids),

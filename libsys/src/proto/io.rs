@@ -16,6 +16,14 @@ pub const SYNC: u32 = 4;
 pub const CLOSE: u32 = 5;
 /// `w0` = what to wait for ([`READABLE`], [`WRITABLE`]). Replies `w0` = what is so, as soon as any of it is.
 pub const WAIT: u32 = 6;
+/// `w0` = id of a buffer that the caller shares with the server ([`super::memory::SHARE`]): the session uses it from now on,
+/// and no other.
+pub const SHARE: u32 = 7;
+/// `w0` = offset; `w1` to `w3` = pieces of the session's buffer, filled in this order: where each begins there (lower half) and
+/// its bytes (upper half; 0 = no piece). The device itself moves the bytes, whole blocks. Replies `w0` = bytes read.
+pub const READ_SHARED: u32 = 8;
+/// [`READ_SHARED`], in the other direction.
+pub const WRITE_SHARED: u32 = 9;
 /// Servers number further operations from here on.
 pub const FIRST_OTHER: u32 = 0x100;
 
@@ -170,6 +178,7 @@ io_errors! {
     InUse = 19, Other, "it is in use";
     Corrupt = 20, InvalidData, "damaged";
     Stale = 21, NotFound, "it was lost after an error: open it again";
+    BadPartitions = 22, InvalidData, "the partition table is damaged";
     NoNetwork = 32, NotConnected, "the network is down";
     Refused = 33, ConnectionRefused, "the other side refuses";
     Reset = 34, ConnectionReset, "the other side broke the connection";

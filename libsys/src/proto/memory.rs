@@ -8,6 +8,17 @@ pub const MAP_DMA: u32 = 1;
 pub const INFO: u32 = 2;
 /// `w0` = program id. Replies `w0` = 1 if that program runs, else 0.
 pub const IS_ALIVE: u32 = 3;
+/// `w0` = bytes, a multiple of 4096; lease 0 (READ): name of a program that the caller may call. Maps zeroed, physically
+/// contiguous memory into both, from what the manifest gives the caller for that (`shared`): one buffer at a time. Replies
+/// `w0` = address, `w1` = the buffer's id.
+pub const SHARE: u32 = 4;
+/// The caller has no use for its shared buffer any more. It is free when the other program has none either.
+pub const UNSHARE: u32 = 5;
+/// `w0` = id of a buffer, `w1` = id of the program that shares it with the caller. The memory stays, whatever becomes of that
+/// program, until [`DETACH`] or the caller's end. Replies `w0` = address, `w1` = physical address, `w2` = bytes.
+pub const ATTACH: u32 = 6;
+/// `w0` = id: the caller, and every device it has, is done with the buffer.
+pub const DETACH: u32 = 7;
 
 /// Reply label: done.
 pub const OK: u32 = 0;

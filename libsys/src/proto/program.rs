@@ -13,6 +13,10 @@ pub const STACK_PAGES: u64 = 16;
 pub const HEAP: u64 = 0x2000_0000_0000;
 /// Address space for device registers and DMA memory, handed out by root upwards.
 pub const DEVICES: u64 = 0x3000_0000_0000;
+/// Address space for shared buffers: [`SHARED_SIZE`] for each program of the manifest, the same in both programs.
+pub const SHARED: u64 = 0x4000_0000_0000;
+/// Most bytes of a shared buffer.
+pub const SHARED_SIZE: u64 = 16 << 20;
 
 /// Slot of the program's own CapTable (WRITE, INSPECT).
 pub const TABLE: u32 = 1;

@@ -4,7 +4,6 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use virtio::config::Function;
 use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{PhysAddr, Result};
@@ -26,9 +25,6 @@ unsafe impl Platform for Host {
     }
     fn registers(_: u64, _: usize) -> NonNull<u8> {
         unreachable!("the fake has no registers")
-    }
-    fn function() -> Function {
-        unreachable!("the fake is no PCI function")
     }
 }
 
@@ -101,30 +97,29 @@ impl Device {
             }
             next = load(at + 14);
         }
-        let (header, data, status) = match chain[..] {
-            [header, status] => (header, None, status),
-            [header, data, status] => (header, Some(data), status),
-            _ => panic!("{chain:?}"),
+        let [header, data @ .., status] = &chain[..] else {
+            panic!("{chain:?}")
         };
         assert!((header.1, header.2, status.1, status.2) == (16, false, 1, true));
         let (kind, sector): (u32, u64) = (load(header.0), load(header.0 + 8));
-        let start = sector as usize * 512;
-        let good = data.is_none_or(|(_, length, _)| sector + length as u64 / 512 <= self.bad_from);
-        match (kind, data) {
-            (0, Some((address, length, true))) if good => {
-                self.medium[start..start + length]
-                    .iter()
-                    .zip(address..)
-                    .for_each(|(byte, at)| store(at, *byte));
+        let bytes: usize = data.iter().map(|(_, length, _)| length).sum();
+        let good = bytes == 0 || sector + bytes as u64 / 512 <= self.bad_from;
+        let mut start = sector as usize * 512;
+        for (address, length, written) in data.iter().filter(|_| good) {
+            assert_eq!(kind, if *written { 0 } else { 1 });
+            let medium = &mut self.medium[start..start + length];
+            for (byte, at) in medium.iter_mut().zip(*address..) {
+                match written {
+                    true => store(at, *byte),
+                    false => *byte = load(at),
+                }
             }
-            (1, Some((address, length, false))) if good => {
-                self.medium[start..start + length]
-                    .iter_mut()
-                    .zip(address..)
-                    .for_each(|(byte, at)| *byte = load(at));
-            }
-            (4, None) => self.flushes += 1,
-            _ => assert!(!good, "request {kind} {data:?}"),
+            start += length;
+        }
+        match (kind, data.is_empty()) {
+            (4, true) => self.flushes += 1,
+            (0 | 1, false) => {}
+            other => panic!("request {other:?}"),
         }
         store(status.0, if good { 0u8 } else { 1 });
         let index: u16 = load(used + 2);

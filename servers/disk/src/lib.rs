@@ -1,14 +1,19 @@
-//! The driver of a virtio block device (virtio 1.2, 5.2), without the server around it.
+//! The drivers of block devices, without the server around them: virtio (virtio 1.2, 5.2).
 //!
 //! The same library is meant for every structure: a server links it with message handling, a monolith with traps, an
-//! application with itself. Only [`virtio::platform::Platform`] differs. Read in this order: [`driver`] (requests in
-//! flight), [`range`] and [`jobs`] (reads and writes of any byte range, made of requests).
+//! application with itself. Only [`virtio::platform::Platform`] differs. Read in this order: [`device`] (what a
+//! driver does), [`driver`] over its [`ring`], [`range`] and [`jobs`] (reads and writes of any byte range, made of requests), [`gpt`]
+//! (partitions).
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod device;
 pub mod driver;
+pub mod gpt;
 pub mod jobs;
+pub mod name;
 pub mod range;
+pub mod ring;
 
 #[cfg(test)]
 mod fake;

@@ -1,12 +1,23 @@
-//! The message loop around the driver: `disk:0`. Shared with `disk-faulty`.
+//! The message loop around the drivers: `disk:0`, `disk:0p1` and so on. Shared with `disk-faulty`.
 
-use disk::driver::{Disk, InitError};
-use disk::jobs::{Caller, JobError, Jobs, Kind};
-use disk::range::{SECTOR, clip};
-use libsys::proto::io::{IoError, Kind as NameKind, Stat};
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use disk::device::{Device, InitError, Operation, Piece, Pieces};
+use disk::driver::Disk;
+use disk::gpt::{self, GptError};
+use disk::jobs::Jobs;
+use disk::jobs::step::{Caller, Finished, JobError, Kind, Moved, Task};
+use disk::name;
+use disk::range::{BUFFER, SECTOR, clip};
+use libsys::proto::io::{self, IoError, Kind as NameKind, Stat};
 use libsys::proto::program::PciDevice;
+use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
-use virtio::program::{Program, connect, device};
+use libsys::time::Instant;
+use virtio::program::{Attached, Program, connect, devices};
 use virtio::transport::MsiX;
 
 /// Called after each read was handed to the device, with the number of reads so far.
@@ -25,126 +36,266 @@ impl Caller for Waiting {
     }
 
     fn finish(self, result: Result<usize, JobError>) {
-        self.0.finish(match result {
-            Ok(count) => Ok(Done::Count(count)),
-            Err(JobError::Device) => Err(IoError::DeviceError),
-            Err(JobError::Memory) => Err(IoError::BadBuffer),
-        });
+        self.0.finish(result.map(Done::Count).map_err(told));
     }
 }
 
-/// The device and what it is doing.
+/// What a caller is told of a failed job.
+fn told(error: JobError) -> IoError {
+    match error {
+        JobError::Device => IoError::DeviceError,
+        JobError::Memory => IoError::BadBuffer,
+    }
+}
+
+/// Most bytes of a request with shared memory.
+const MOST_SHARED: usize = 16 << 20;
+/// How long opening a partition may wait for its table, in seconds.
+const PATIENCE: u64 = 10;
+
+/// A device and what it is doing.
 struct Ready {
     disk: Disk<Program, MsiX>,
     jobs: Jobs<Waiting>,
 }
 
+impl Ready {
+    /// Reads whole sectors while the program waits. What others have asked for is done first.
+    fn read_now(&mut self, sector: u64, bytes: &mut [u8]) -> Result<(), IoError> {
+        let Self { disk, jobs } = self;
+        let end = Instant::now().0 + PATIENCE * rt::info().tsc_hz;
+        while !jobs.is_idle() {
+            if let Some(finished) = jobs.advance(disk) {
+                finished.answer(disk);
+            }
+            late(end)?;
+        }
+        for (index, piece) in bytes.chunks_mut(BUFFER).enumerate() {
+            let sector = sector + (index * BUFFER / SECTOR) as u64;
+            let sectors = piece.len() / SECTOR;
+            disk.submit(0, Operation::Read { sector, sectors }, None);
+            let done = loop {
+                match disk.completed() {
+                    Some((_, done)) => break done,
+                    // A device that is so late keeps the slot until the program, and with it the device, is reset.
+                    None => late(end)?,
+                }
+            };
+            done.map_err(|_| IoError::DeviceError)?;
+            piece.copy_from_slice(&disk.buffer(0)[..piece.len()]);
+        }
+        Ok(())
+    }
+}
+
+fn late(end: u64) -> Result<(), IoError> {
+    if Instant::now().0 > end {
+        return Err(IoError::DeviceError);
+    }
+    Ok(())
+}
+
+/// What a name stands for: a whole disk, or a partition of it. Nothing outside can be reached.
+struct Place {
+    drive: usize,
+    /// In bytes.
+    start: u64,
+    size: u64,
+    /// Memory that the client shares with the device.
+    buffer: Option<Rc<Attached>>,
+}
+
+impl Place {
+    /// A task for bytes of it, which begin inside: so there is no overflow.
+    fn task(&self, kind: Kind, offset: u64, length: usize) -> Task {
+        Task {
+            kind,
+            offset: self.start + offset,
+            length,
+            pieces: None,
+        }
+    }
+
+    /// The pieces of the client's buffer that a request names: at most `most` bytes of them.
+    fn pieces(&self, words: &[u64], most: usize) -> Result<Box<Pieces>, IoError> {
+        let buffer = self.buffer.as_ref().ok_or(IoError::BadBuffer)?;
+        let (mut pieces, mut left) = (Vec::new(), most);
+        for word in words {
+            let (start, bytes) = (word & u64::from(u32::MAX), word >> 32);
+            let whole = bytes.is_multiple_of(SECTOR as u64) && start + bytes <= buffer.bytes;
+            if !whole {
+                return Err(IoError::BadRequest);
+            }
+            let bytes = (bytes as usize).min(left);
+            left -= bytes;
+            if bytes != 0 {
+                pieces.push(Piece {
+                    address: buffer.place(start).ok_or(IoError::BadRequest)?,
+                    physical: buffer.physical + start,
+                    bytes: bytes as u32,
+                });
+            }
+        }
+        // SAFETY: memory that root has mapped here, contiguous, and that stays until the buffer is dropped; this program
+        // makes no reference to it.
+        unsafe { Pieces::new(&pieces, buffer.clone()) }.ok_or(IoError::BadRequest)
+    }
+}
+
 struct DiskServer {
-    /// The device, or what opening it says.
-    device: Result<Ready, IoError>,
+    /// The devices, or what opening each says.
+    drives: Vec<Result<Ready, IoError>>,
     reads: u64,
     on_read: OnRead,
 }
 
 impl DiskServer {
-    fn ready(&mut self) -> Result<&mut Ready, IoError> {
-        self.device.as_mut().map_err(|error| *error)
+    fn drive(&mut self, index: usize) -> Result<&mut Ready, IoError> {
+        let drive = self.drives.get_mut(index).ok_or(IoError::NoDevice)?;
+        drive.as_mut().map_err(|error| *error)
     }
 
     /// Parks the caller and makes its request a job.
-    fn work(
-        &mut self,
-        request: Request,
-        kind: Kind,
-        offset: u64,
-        length: usize,
-    ) -> Reaction<'static> {
-        let Ready { disk, jobs } = self.ready()?;
+    fn work(&mut self, place: &Place, request: Request, task: Task) -> Reaction<'static> {
+        let Ready { disk, jobs } = self.drive(place.drive)?;
         let caller = Waiting(request.park()?);
-        jobs.add(disk, caller, kind, offset, length);
+        jobs.add(disk, caller, task);
         Ok(Done::Later)
     }
 }
 
 impl Server for DiskServer {
-    type Session = ();
+    type Session = Place;
 
-    fn open(&mut self, name: &str, _: &Request) -> Result<(), IoError> {
-        match name.parse::<u8>() {
-            Ok(0) => self.ready().map(drop),
-            Ok(_) => Err(IoError::NoDevice),
-            Err(_) => Err(IoError::NotFound),
-        }
+    fn open(&mut self, name: &str, _: &Request) -> Result<Place, IoError> {
+        let (drive, partition) = name::parse(name).ok_or(IoError::NotFound)?;
+        let ready = self.drive(drive)?;
+        let size = ready.disk.size();
+        let Some(partition) = partition else {
+            return Ok(Place {
+                drive,
+                start: 0,
+                size,
+                buffer: None,
+            });
+        };
+        let range = gpt::partition(size / SECTOR as u64, partition, |sector, bytes| {
+            ready.read_now(sector, bytes)
+        });
+        let range = range.map_err(|error| match error {
+            GptError::NoTable | GptError::NoPartition => IoError::NoDevice,
+            GptError::BadTable => IoError::BadPartitions,
+            GptError::Disk(error) => error,
+        })?;
+        Ok(Place {
+            drive,
+            start: range.start * SECTOR as u64,
+            size: (range.end - range.start) * SECTOR as u64,
+            buffer: None,
+        })
     }
 
-    fn read(&mut self, _: &mut (), offset: u64, request: Request) -> Reaction<'_> {
-        let length =
-            clip(offset, request.length(), self.ready()?.disk.size()).ok_or(IoError::BeyondEnd)?;
+    fn read(&mut self, place: &mut Place, offset: u64, request: Request) -> Reaction<'_> {
+        let length = clip(offset, request.length(), place.size).ok_or(IoError::BeyondEnd)?;
         if length == 0 {
             return Ok(Done::Count(0));
         }
-        let reaction = self.work(request, Kind::Read, offset, length);
+        let reaction = self.work(place, request, place.task(Kind::Read, offset, length));
         self.reads += 1;
         (self.on_read)(self.reads);
         reaction
     }
 
-    fn write(&mut self, _: &mut (), offset: u64, request: Request) -> Reaction<'_> {
-        let disk = &self.ready()?.disk;
-        if disk.is_read_only() {
+    fn write(&mut self, place: &mut Place, offset: u64, request: Request) -> Reaction<'_> {
+        if self.drive(place.drive)?.disk.is_read_only() {
             return Err(IoError::ReadOnly);
         }
-        let length = clip(offset, request.length(), disk.size()).ok_or(IoError::BeyondEnd)?;
+        let length = clip(offset, request.length(), place.size).ok_or(IoError::BeyondEnd)?;
         match (length, request.length()) {
             (_, 0) => Ok(Done::Count(0)),
             // Writing at the end would otherwise "succeed" without progress.
             (0, _) => Err(IoError::BeyondEnd),
-            _ => self.work(request, Kind::Write, offset, length),
+            _ => self.work(place, request, place.task(Kind::Write, offset, length)),
         }
     }
 
-    fn stat(&mut self, _: &mut ()) -> Result<Stat, IoError> {
-        let size = self.ready()?.disk.size();
+    fn shared(&mut self, place: &mut Place, label: u32, request: Request) -> Reaction<'_> {
+        let [offset, ref pieces @ ..] = request.words;
+        let kind = match label {
+            io::READ_SHARED => Kind::Read,
+            io::WRITE_SHARED if self.drive(place.drive)?.disk.is_read_only() => {
+                return Err(IoError::ReadOnly);
+            }
+            io::WRITE_SHARED => Kind::Write,
+            _ => {
+                let buffer = Attached::new(offset, request.client());
+                place.buffer = Some(Rc::new(buffer.ok_or(IoError::NotPermitted)?));
+                return Ok(Done::Count(0));
+            }
+        };
+        let most = clip(offset, MOST_SHARED, place.size).ok_or(IoError::BeyondEnd)?;
+        if !offset.is_multiple_of(SECTOR as u64) {
+            return Err(IoError::BadRequest);
+        }
+        if most == 0 {
+            return match kind {
+                Kind::Read => Ok(Done::Count(0)),
+                _ => Err(IoError::BeyondEnd),
+            };
+        }
+        let pieces = place.pieces(pieces, most)?;
+        let task = place.task(kind, offset, pieces.bytes());
+        let pieces = Some(pieces);
+        self.work(place, request, Task { pieces, ..task })
+    }
+
+    fn stat(&mut self, place: &mut Place) -> Result<Stat, IoError> {
         Ok(Stat {
-            size,
+            size: place.size,
             block_size: SECTOR as u32,
             kind: NameKind::Block,
         })
     }
 
-    fn sync(&mut self, _: &mut (), request: Request) -> Reaction<'_> {
-        if !self.ready()?.disk.has_flush() {
+    fn sync(&mut self, place: &mut Place, request: Request) -> Reaction<'_> {
+        if !self.drive(place.drive)?.disk.has_flush() {
             return Ok(Done::Count(0));
         }
-        self.work(request, Kind::Sync, 0, 0)
+        self.work(place, request, place.task(Kind::Sync, 0, 0))
     }
 
-    fn interrupt(&mut self, _badge: u64, _count: u64) {
-        if let Ok(Ready { disk, jobs }) = &mut self.device {
-            jobs.advance(disk);
-        }
+    fn interrupt_with_answer(&mut self, drive: u64, _: u64) -> Option<(Parked, Reaction<'_>)> {
+        let Ready { disk, jobs } = self.drive(drive as usize).ok()?;
+        let Finished { caller, result } = jobs.advance(disk)?;
+        let done = result.map(|moved| match moved {
+            Moved::Count(count) => Done::Count(count),
+            Moved::Buffer { slot, skip, bytes } => {
+                Done::Data(&disk.buffer(slot)[skip..skip + bytes])
+            }
+        });
+        Some((caller.0, done.map_err(told)))
     }
 }
 
-/// Serves the program's device for good.
+/// Serves the program's devices for good.
 pub fn run(on_read: OnRead) {
-    let device = match device() {
-        None => Err(IoError::NoDevice),
-        Some(device) => start(device).map_err(|why| {
-            libsys::println!("disk: {}", why);
+    let drives = devices().enumerate().map(|(index, device)| {
+        let device = device.ok_or(IoError::NoDevice)?;
+        start(device, index as u64).map_err(|why| {
+            libsys::println!("disk: {index}: {why}");
             IoError::DeviceError
-        }),
-    };
+        })
+    });
     serve(&mut DiskServer {
-        device,
+        drives: drives.collect(),
         reads: 0,
         on_read,
     })
 }
 
-/// Starts the driver, its interrupt bound to the program's endpoint.
-fn start(device: &PciDevice) -> Result<Ready, &'static str> {
-    let disk = Disk::new(connect(device)?).map_err(|error| match error {
+/// Starts the driver, its interrupt bound to the program's endpoint with this badge.
+fn start(device: &'static PciDevice, badge: u64) -> Result<Ready, &'static str> {
+    let disk = Disk::new(connect(device, badge)?).map_err(|error| match error {
         InitError::Unsupported => "not a modern virtio block device",
         InitError::OutOfMemory => "too little memory for DMA",
     })?;

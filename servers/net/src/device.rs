@@ -4,7 +4,6 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use virtio::config::Function;
 use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{Error, PhysAddr, Result};
@@ -26,9 +25,6 @@ unsafe impl Platform for Host {
     }
     fn registers(_: u64, _: usize) -> NonNull<u8> {
         unreachable!("the device has no registers")
-    }
-    fn function() -> Function {
-        unreachable!("the device is no PCI function")
     }
 }
 

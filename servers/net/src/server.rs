@@ -12,7 +12,7 @@ use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
 use libsys::time::Instant as Ticks;
 use smoltcp::time::Instant;
-use virtio::program::{Program, connect, device};
+use virtio::program::{Program, connect, devices};
 use virtio::transport::MsiX;
 
 /// A caller whose request is at hand.
@@ -231,7 +231,7 @@ pub fn run() {
 }
 
 fn start() -> Result<Running, (IoError, String)> {
-    let device = device().ok_or((
+    let device = devices().flatten().next().ok_or((
         IoError::NoDevice,
         "absent: the machine has no network device".into(),
     ))?;
@@ -247,7 +247,7 @@ fn start() -> Result<Running, (IoError, String)> {
             )
         }
     };
-    let net = Net::new(connect(device).map_err(failed)?).map_err(|error| match error {
+    let net = Net::new(connect(device, 0).map_err(failed)?).map_err(|error| match error {
         InitError::Unsupported => failed("not a modern virtio network device with an address"),
         InitError::OutOfMemory => failed("too little memory for DMA"),
     })?;

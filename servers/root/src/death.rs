@@ -7,6 +7,7 @@ use crate::device;
 use crate::fault::Fault;
 use crate::log;
 use crate::program::{Program, State};
+use crate::shared;
 use crate::slots::{SCRATCH, SPACE, TABLE};
 use crate::system::System;
 use crate::window::{self, WINDOW};
@@ -55,6 +56,7 @@ fn read_stack(program: &Program, address: u64) -> Option<u64> {
 /// Tears a program down, tells the servers it could call, and orders its restart if the manifest wants that.
 pub fn bury(system: &mut System, index: usize, ended: Ended) {
     tear_down(&mut system.programs[index], State::Ended(ended));
+    shared::forget(&mut system.programs, index);
     system.tell_servers(index);
     let now = Instant::now().0;
     let tsc_hz = system.tsc_hz;

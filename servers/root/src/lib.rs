@@ -27,6 +27,7 @@ pub mod problem;
 pub mod program;
 pub mod restart;
 pub mod serve;
+pub mod shared;
 pub mod slots;
 pub mod system;
 pub mod window;

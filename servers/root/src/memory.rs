@@ -3,6 +3,7 @@
 use crate::budget::whole_pages;
 use crate::layout::in_heap;
 use crate::program::Program;
+use crate::shared;
 use crate::slots::{BATCH, SCRATCH, clear_scratch, scratch};
 use crate::system::System;
 use abi::object::frame;
@@ -19,6 +20,12 @@ pub fn answer(system: &mut System, index: usize, label: u32, words: Words) -> (u
     if label == IS_ALIVE {
         let alive = u32::try_from(words[0]).is_ok_and(|id| system.find(id).is_some());
         return (OK, [alive.into(), 0, 0, 0]);
+    }
+    if let Some(result) = shared::answer(&mut system.programs, index, label, words) {
+        return match result {
+            Ok(words) => (OK, words),
+            Err(status) => (status as u32, [0; 4]),
+        };
     }
     let program = &mut system.programs[index];
     let result = match label {

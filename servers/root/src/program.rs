@@ -3,6 +3,7 @@
 use crate::layout;
 use crate::problem::{Problem, Step};
 use crate::restart::Restarts;
+use crate::shared::Buffer;
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
@@ -43,6 +44,10 @@ pub struct Program {
     pub vault_next: u32,
     /// First free address for devices and DMA memory.
     pub device_next: u64,
+    /// Its shared buffer.
+    pub shared: Option<Buffer>,
+    /// How many it has made, for their ids.
+    pub buffers_made: u32,
     /// PCI functions it owns, to be silenced when it ends.
     pub functions: Vec<DeviceFunction>,
 }
@@ -60,6 +65,8 @@ impl Program {
             restarts: Restarts::default(),
             vault_next: 1,
             device_next: DEVICES,
+            shared: None,
+            buffers_made: 0,
             functions: Vec::new(),
         }
     }
@@ -76,12 +83,13 @@ impl Program {
     }
 
     /// Makes its kernel objects (largest first: each is aligned to its size) and names them with `id`.
-    pub fn make_objects(&mut self, id: u32) -> Result<(), Problem> {
+    /// `shared` = bytes of address space for buffers that it shares with others.
+    pub fn make_objects(&mut self, id: u32, shared: u64) -> Result<(), Problem> {
         let slots = self.slots;
         let budget = self.budget.ok_or(Problem::NoMemory)?;
         (self.id, self.vault_next, self.device_next) = (id, 1, DEVICES);
         let devices = self.manifest.devices.iter();
-        let devices = devices
+        let devices: u64 = devices
             .map(|device| match device {
                 // Registers and DMA memory: its budget bounds the latter.
                 manifest::Device::Pci { .. } => 1 << budget,
@@ -89,6 +97,7 @@ impl Program {
                 _ => 0,
             })
             .sum();
+        let devices = devices + shared;
         let own = self.manifest.untyped;
         let mut objects = vec![
             (

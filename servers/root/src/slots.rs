@@ -100,10 +100,18 @@ impl ProgramSlots {
     pub const fn gone(self) -> Irq {
         Irq(Slot(self.0 + 8))
     }
+    /// What it makes a shared buffer of.
+    pub const fn pool(self) -> Untyped {
+        Untyped(Slot(self.0 + 25))
+    }
+    /// The table that keeps the buffer's frames.
+    pub const fn shared(self) -> CapTable {
+        CapTable(Slot(self.0 + 26))
+    }
     /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
     pub const fn stack(self, i: u64) -> Frame {
         Frame(Slot(self.0 + 9 + i as u32))
     }
 }
 
-const _: () = assert!(9 + libsys::proto::program::STACK_PAGES <= PER_PROGRAM as u64);
+const _: () = assert!(9 + libsys::proto::program::STACK_PAGES <= 25 && 26 < PER_PROGRAM);

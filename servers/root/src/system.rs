@@ -5,7 +5,7 @@ use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
-use crate::{archive, device, elf, layout, load, log, power, window};
+use crate::{archive, device, elf, layout, load, log, power, shared, window};
 use abi::Kind;
 use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
@@ -110,6 +110,13 @@ impl System {
                 program.slots.budget(),
             );
             program.budget = bits.filter(|bits| self.machine.split(*bits, into).is_ok());
+            let shared = program.manifest.shared;
+            if shared != 0 {
+                let bits = shared.trailing_zeros() as u8;
+                if let Err(error) = self.machine.split(bits, program.slots.pool()) {
+                    log!("program {} can share no memory: {error:?}", program.name());
+                }
+            }
         }
         // All endpoints first, so that programs may need each other in any order.
         let objects: Vec<_> = (0..self.programs.len())
@@ -170,7 +177,8 @@ impl System {
 
     fn make_objects(&mut self, index: usize) -> Result<(), Problem> {
         self.last_id += 1;
-        self.programs[index].make_objects(self.last_id)
+        let shared = shared::address_space(&self.programs, index);
+        self.programs[index].make_objects(self.last_id, shared)
     }
 
     /// Fills a program's table and space, and starts it.

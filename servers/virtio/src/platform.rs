@@ -1,12 +1,10 @@
 //! What the driver needs from whoever links it.
 
-use crate::config::Function;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
-/// The machine as the driver sees it. Functions without `self`, because virtio-drivers' [`Hal`] has none: one driver per
-/// program.
+/// The machine as the driver sees it. Functions without `self`, because virtio-drivers' [`Hal`] has none.
 ///
 /// # Safety
 /// `dma` returns memory that is zeroed, physically contiguous, aligned to 4096 bytes, and nobody else's for good;
@@ -21,9 +19,6 @@ pub unsafe trait Platform: 'static {
 
     /// Where `size` bytes of device registers at a physical address are mapped.
     fn registers(physical: u64, size: usize) -> NonNull<u8>;
-
-    /// The device's PCI function.
-    fn function() -> Function;
 }
 
 /// virtio-drivers' view of a [`Platform`].

@@ -15,26 +15,77 @@ use spin::Mutex;
 pub struct Program;
 
 /// DMA memory that root gave: address, physical address, bytes.
-static DMA: Mutex<heapless::Vec<(u64, u64, u64), 16>> = Mutex::new(heapless::Vec::new());
+static DMA: Mutex<heapless::Vec<(u64, u64, u64), 32>> = Mutex::new(heapless::Vec::new());
 
-/// The program's PCI function, if the machine has it.
-pub fn device() -> Option<&'static PciDevice> {
-    rt::info().devices.iter().find_map(|device| match device {
-        Device::Pci(function) => function.as_ref(),
+/// The program's PCI functions, in the order of the manifest: `None` for each that the machine has not.
+pub fn devices() -> impl Iterator<Item = Option<&'static PciDevice>> {
+    rt::info().devices.iter().filter_map(|device| match device {
+        Device::Pci(function) => Some(function.as_ref()),
         _ => None,
     })
 }
 
-/// The way to `device`, its interrupt bound to the program's endpoint with badge 0.
+fn function(device: &'static PciDevice) -> Function {
+    Function {
+        config: &device.config,
+        bars: &device.bars,
+    }
+}
+
+/// The way to `device`, its interrupt bound to the program's endpoint with this badge.
 ///
 /// # Errors
 /// Why there is none, in words.
-pub fn connect(device: &PciDevice) -> Result<MsiX, &'static str> {
+pub fn connect(device: &'static PciDevice, badge: u64) -> Result<MsiX, &'static str> {
     let irq = device.irq.ok_or("the device has no MSI-X")?;
     Irq(Slot(irq))
-        .bind(rt::ENDPOINT, 0)
+        .bind(rt::ENDPOINT, badge)
         .map_err(|_| "its interrupt cannot be bound")?;
-    MsiX::new::<Program>().map_err(|_| "not a modern virtio device")
+    MsiX::new::<Program>(function(device)).map_err(|_| "not a modern virtio device")
+}
+
+/// A buffer that a client shares with this program. Dropping it says that no device has a request with it any more.
+#[derive(Debug)]
+pub struct Attached {
+    id: u64,
+    address: NonNull<u8>,
+    /// Physical address.
+    pub physical: u64,
+    /// Bytes, contiguous.
+    pub bytes: u64,
+}
+
+impl Attached {
+    /// The buffer with this id of the client with that one. `None`: it shares no such buffer with this program.
+    pub fn new(id: u64, client: u32) -> Option<Self> {
+        let words = [id, client.into(), 0, 0];
+        let reply = syscall::call(rt::MEMORY, memory::ATTACH, words)
+            .check()
+            .ok()?;
+        if reply.tag.label() != memory::OK {
+            return None;
+        }
+        let [address, physical, bytes, _] = reply.words;
+        let address = NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))?;
+        Some(Self {
+            id,
+            address,
+            physical,
+            bytes,
+        })
+    }
+
+    /// Where the byte at `offset` is mapped. `None`: outside.
+    pub fn place(&self, offset: u64) -> Option<NonNull<u8>> {
+        // SAFETY: inside what root has mapped.
+        (offset < self.bytes).then(|| unsafe { self.address.add(offset as usize) })
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let _ = syscall::call(rt::MEMORY, memory::DETACH, [self.id, 0, 0, 0]);
+    }
 }
 
 // SAFETY: root's `MAP_DMA` gives zeroed, contiguous, page-aligned memory to this program alone; its BARs are mapped where
@@ -68,17 +119,10 @@ unsafe impl Platform for Program {
     }
 
     fn registers(physical: u64, size: usize) -> NonNull<u8> {
-        let address = Self::function().mapped(physical, size as u64);
+        let mut functions = devices().flatten().map(function);
+        let address = functions.find_map(|function| function.mapped(physical, size as u64));
         let address = address.expect("the device names registers outside its memory");
         NonNull::new(core::ptr::with_exposed_provenance_mut(address as usize))
             .expect("root maps nothing at 0")
-    }
-
-    fn function() -> Function {
-        let device = device().expect("the driver is started only for a device");
-        Function {
-            config: &device.config,
-            bars: &device.bars,
-        }
     }
 }

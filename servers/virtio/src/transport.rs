@@ -1,6 +1,6 @@
 //! virtio-drivers' PCI transport, with the one thing it lacks: interrupts by MSI-X.
 
-use crate::config::Playback;
+use crate::config::{Function, Playback};
 use crate::platform::{HalOf, Platform};
 use core::ptr::NonNull;
 use virtio_drivers::transport::pci::PciTransport;
@@ -28,9 +28,8 @@ pub struct MsiX {
 }
 
 impl MsiX {
-    /// The device that the platform names.
-    pub fn new<P: Platform>() -> core::result::Result<Self, NotVirtio> {
-        let function = P::function();
+    /// The device with this PCI function, whose registers the platform has mapped.
+    pub fn new<P: Platform>(function: Function) -> core::result::Result<Self, NotVirtio> {
         // Its place on the bus does not matter: it is the only one.
         let place = DeviceFunction {
             bus: 0,

@@ -166,9 +166,12 @@ pub fn parked(lab: &mut Lab) -> Outcome {
     refused!(replies[0].defer(), NoCaller);
     same!(syscall::recv(endpoint).check()?.tag.label(), 2);
     refused!(replies[0].defer(), Busy);
-    refused!(syscall::recv_parking(endpoint, replies[1].0).check(), Busy);
+    refused!(
+        syscall::recv_parking(endpoint, replies[1].0, None).check(),
+        Busy
+    );
     same!(
-        syscall::recv_parking(endpoint, replies[2].0)
+        syscall::recv_parking(endpoint, replies[2].0, None)
             .check()?
             .tag
             .label(),
@@ -176,10 +179,13 @@ pub fn parked(lab: &mut Lab) -> Outcome {
     );
     replies[3].defer()?;
     refused!(
-        syscall::recv_parking(endpoint, replies[0].0).check(),
+        syscall::recv_parking(endpoint, replies[0].0, None).check(),
         NoCaller
     );
-    refused!(syscall::recv_parking(endpoint, endpoint).check(), WrongKind);
+    refused!(
+        syscall::recv_parking(endpoint, endpoint, None).check(),
+        WrongKind
+    );
     for (i, reply) in replies.iter().enumerate().rev() {
         let answer = Answer::new(0, [i as u64 + 1, 0, 0, 0]);
         syscall::reply_via(reply.0, answer).check()?;

@@ -1,0 +1,119 @@
+//! What a block device is to the jobs. Nothing here blocks: a request is submitted, and asked for after an interrupt.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::any::Any;
+use core::ptr::NonNull;
+
+/// Requests in flight at most.
+pub const SLOTS: usize = 4;
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Sectors into memory.
+    Read {
+        /// First sector.
+        sector: u64,
+        /// How many.
+        sectors: usize,
+    },
+    /// Sectors out of memory.
+    Write {
+        /// First sector.
+        sector: u64,
+        /// How many.
+        sectors: usize,
+    },
+    /// What was written reaches the medium.
+    Flush,
+}
+
+/// Why there is no driver for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitError {
+    /// It is no block device, or one that is not understood.
+    Unsupported,
+    /// There is too little DMA memory.
+    OutOfMemory,
+}
+
+/// The device could not do what was asked (bad sector, failed medium, unknown request).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceError;
+
+/// Most pieces of [`Pieces`].
+pub const PIECES: usize = 3;
+
+/// A piece of shared memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece {
+    /// Where it is mapped.
+    pub address: NonNull<u8>,
+    /// Its physical address.
+    pub physical: u64,
+    /// Bytes, not 0.
+    pub bytes: u32,
+}
+
+/// Memory shared with a caller that one request fills or empties, in this order, in the place of a slot's buffer.
+///
+/// Whoever has a request of it in flight holds this: what `owner` keeps lasts as long as the device may touch it.
+pub struct Pieces {
+    parts: heapless::Vec<Piece, PIECES>,
+    _owner: Rc<dyn Any>,
+}
+
+impl Pieces {
+    /// `None`: there are none, too many, or an empty one.
+    ///
+    /// # Safety
+    /// As long as `owner` lives they are contiguous memory at these addresses, to which no Rust reference points.
+    pub unsafe fn new(parts: &[Piece], owner: Rc<dyn Any>) -> Option<Box<Self>> {
+        let empty = parts.is_empty() || parts.iter().any(|piece| piece.bytes == 0);
+        let parts = heapless::Vec::from_slice(parts).ok()?;
+        let pieces = Self {
+            parts,
+            _owner: owner,
+        };
+        (!empty).then(|| Box::new(pieces))
+    }
+
+    /// Each of them.
+    pub fn parts(&self) -> &[Piece] {
+        &self.parts
+    }
+
+    /// Bytes of all.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|piece| piece.bytes as usize).sum()
+    }
+}
+
+/// A block device. Each slot has a buffer of [`crate::range::BUFFER`] bytes and one request at a time.
+pub trait Device {
+    /// Size in bytes, whole sectors.
+    fn size(&self) -> u64;
+
+    /// Whether writes are refused.
+    fn is_read_only(&self) -> bool;
+
+    /// Whether the device has a cache to flush; without, what was written is on the medium.
+    fn has_flush(&self) -> bool;
+
+    /// The buffer of a slot.
+    ///
+    /// # Panics
+    /// The device owns it: a request is in flight.
+    fn buffer(&mut self, slot: usize) -> &mut [u8];
+
+    /// Hands a request to the device, with the slot's buffer or with `pieces` of as many bytes. They are the device's until
+    /// it has [`Device::completed`] the request, whoever wanted it.
+    ///
+    /// # Panics
+    /// The slot has a request in flight, or the operation is empty or of another size than its memory.
+    fn submit(&mut self, slot: usize, operation: Operation, pieces: Option<Box<Pieces>>);
+
+    /// The next request that the device has finished, in any order: its slot, and whether it succeeded.
+    fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)>;
+}

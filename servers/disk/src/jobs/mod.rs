@@ -1,0 +1,115 @@
+//! Reads and writes of any byte range, made of requests for whole sectors.
+//!
+//! A job occupies one slot of the device until it is done, one request after the other. Bytes are copied once, between the
+//! slot's buffer and the caller's memory, which the caller lends until it is answered; or not at all, if the memory is
+//! shared with the device. A write that begins or ends inside a sector first reads what it must not change; writes that
+//! overlap therefore wait for each other. Read in this order: [`step`] (one job), then this (all of them).
+
+pub mod step;
+
+#[cfg(test)]
+mod tests;
+
+use crate::device::{Device, SLOTS};
+use alloc::collections::VecDeque;
+use step::{Caller, Finished, Job, Kind, Task};
+
+/// All jobs, running and waiting.
+pub struct Jobs<C> {
+    running: [Option<Job<C>>; SLOTS],
+    waiting: VecDeque<Job<C>>,
+}
+
+impl<C: Caller> Jobs<C> {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            running: [const { None }; SLOTS],
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Adds a job and starts it, if it can run.
+    pub fn add(&mut self, device: &mut dyn Device, caller: C, task: Task) {
+        match self.free_slot() {
+            Some(slot) if self.waiting.is_empty() && self.may_run(&task) => {
+                self.run(device, slot, Job::new(caller, task));
+            }
+            _ => self.waiting.push_back(Job::new(caller, task)),
+        }
+    }
+
+    /// Goes on with every job whose request the device has finished; to be called after each interrupt. The last caller that
+    /// is done is returned instead of answered if nobody waits for its slot.
+    pub fn advance(&mut self, device: &mut dyn Device) -> Option<Finished<C>> {
+        let mut last: Option<Finished<C>> = None;
+        while let Some((slot, result)) = device.completed() {
+            // A slot's request is always its job's.
+            let Some(job) = self.running[slot].as_mut() else {
+                continue;
+            };
+            let Some(result) = job.complete(device, slot, result) else {
+                continue;
+            };
+            if let Some(job) = self.running[slot].take() {
+                let finished = Finished {
+                    caller: job.into_caller(),
+                    result,
+                };
+                if let Some(before) = last.replace(finished) {
+                    before.answer(device);
+                }
+            }
+        }
+        if !self.waiting.is_empty() {
+            if let Some(last) = last.take() {
+                last.answer(device);
+            }
+            self.start(device);
+        }
+        last
+    }
+
+    /// Whether no job runs or waits.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.iter().all(Option::is_none)
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        self.running.iter().position(Option::is_none)
+    }
+
+    fn may_run(&self, task: &Task) -> bool {
+        if task.kind != Kind::Write {
+            return true;
+        }
+        let mut running = self.running.iter().flatten();
+        !running.any(|running| running.task().overlaps(task))
+    }
+
+    #[inline(always)]
+    fn run(&mut self, device: &mut dyn Device, slot: usize, job: Job<C>) {
+        let submitted = self.running[slot].insert(job).submit_next(device, slot);
+        if let Err(error) = submitted
+            && let Some(job) = self.running[slot].take()
+        {
+            job.into_caller().finish(Err(error));
+        }
+    }
+
+    fn start(&mut self, device: &mut dyn Device) {
+        while let Some(slot) = self.free_slot() {
+            let next = self.waiting.iter().position(|job| self.may_run(job.task()));
+            let Some(job) = next.and_then(|next| self.waiting.remove(next)) else {
+                return;
+            };
+            self.run(device, slot, job);
+        }
+    }
+}
+
+impl<C: Caller> Default for Jobs<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

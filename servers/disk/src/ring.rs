@@ -1,0 +1,117 @@
+//! The queue of a virtio device (virtio 1.2, 2.7), with a chain of descriptors for each slot for good.
+//!
+//! virtio-drivers' `VirtQueue` takes chains from a free list and asks for the physical address of every buffer at every use:
+//! some 400 instructions of a request more than this.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
+use virtio::platform::Platform;
+use virtio_drivers::transport::Transport;
+
+/// Most descriptors of a slot's chain: header, data and status.
+pub const CHAIN: usize = 2 + crate::device::PIECES;
+/// Descriptors of the queue.
+const SIZE: usize = (crate::device::SLOTS * CHAIN).next_power_of_two();
+
+/// Where the available ring and the used ring lie in the queue's page; the descriptors come first.
+const AVAILABLE: usize = 16 * SIZE;
+const USED: usize = AVAILABLE + 2 * SIZE + 8;
+const _: () = assert!(USED + 8 * SIZE + 8 <= 4096 && USED.is_multiple_of(4));
+
+/// Flags of a descriptor.
+const NEXT: u64 = 1 << 32;
+const DEVICE_WRITES: u64 = 2 << 32;
+
+/// A piece of memory for the device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// Physical address.
+    pub physical: u64,
+    /// Bytes.
+    pub bytes: u32,
+    /// Whether the device writes it; else it reads it.
+    pub device_writes: bool,
+}
+
+/// A queue.
+pub struct Ring<P> {
+    page: NonNull<u8>,
+    /// Requests handed over and taken back so far, modulo 2^16.
+    available: u16,
+    used: u16,
+    platform: PhantomData<P>,
+}
+
+impl<P: Platform> Ring<P> {
+    /// Sets the device's queue up. `None`: the device's queues are too short, or there is no memory.
+    pub fn new(transport: &mut impl Transport, queue: u16) -> Option<Self> {
+        if transport.max_queue_size(queue) < SIZE as u32 {
+            return None;
+        }
+        let (physical, page) = P::dma(1)?;
+        let [available, used] = [AVAILABLE, USED].map(|offset| physical + offset as u64);
+        transport.queue_set(queue, SIZE as u32, physical, available, used);
+        Some(Self {
+            page,
+            available: 0,
+            used: 0,
+            platform: PhantomData,
+        })
+    }
+
+    #[inline(always)]
+    fn place<T>(&self, offset: usize) -> NonNull<T> {
+        // SAFETY: every offset used lies in the queue's page.
+        unsafe { self.page.add(offset) }.cast()
+    }
+
+    /// Hands a request over. Its memory is the device's until [`Ring::next_used`] gives the slot back.
+    ///
+    /// # Panics
+    /// More parts than a chain has, or none.
+    #[inline(always)]
+    pub fn submit(&mut self, slot: usize, parts: &[Part]) {
+        assert!((1..=CHAIN).contains(&parts.len()));
+        let head = slot * CHAIN;
+        let last = head + parts.len() - 1;
+        for (index, part) in (head..).zip(parts) {
+            let mut rest = u64::from(part.bytes);
+            if part.device_writes {
+                rest |= DEVICE_WRITES;
+            }
+            if index != last {
+                rest |= NEXT | (index as u64 + 1) << 48;
+            }
+            // SAFETY: DMA memory, in the slot's own descriptors, which the device does not use now.
+            unsafe {
+                self.place(16 * index).write_volatile(part.physical);
+                self.place(16 * index + 8).write_volatile(rest);
+            }
+        }
+        let entry = AVAILABLE + 4 + 2 * (self.available as usize % SIZE);
+        self.available = self.available.wrapping_add(1);
+        // SAFETY: DMA memory, in the available ring; its next entry is not the device's before the index says so.
+        unsafe {
+            self.place(entry).write_volatile(head as u16);
+            fence(Ordering::Release);
+            self.place(AVAILABLE + 2).write_volatile(self.available);
+        }
+    }
+
+    /// The next slot that the device has given back, in any order. `None`: there is none.
+    #[inline(always)]
+    pub fn next_used(&mut self) -> Option<usize> {
+        // SAFETY: DMA memory, in the used ring.
+        let index: u16 = unsafe { self.place(USED + 2).read_volatile() };
+        if index == self.used {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        let entry = USED + 4 + 8 * (self.used as usize % SIZE);
+        self.used = self.used.wrapping_add(1);
+        // SAFETY: as above.
+        let head: u32 = unsafe { self.place(entry).read_volatile() };
+        Some(head as usize / CHAIN)
+    }
+}
