@@ -1,20 +1,23 @@
 //! A thread of execution, and a state that says what it waits for.
 
-use core::{cell::Cell, mem::offset_of};
+mod block;
+mod parts;
+
+use core::cell::Cell;
 
 use abi::{Error, object::thread::State as StateNumber};
 
 use crate::{
-    arch::{self, fpu, frame::Frame},
     deadlines,
     endpoint::{Endpoint, Reply},
     irq::Irq,
-    mem,
     queue::{Link, Linked},
     raw::Ref,
     slot::{self, Slot, SlotRef},
     usermem::Lease,
 };
+
+pub use block::{Block, Nobody, OFFSET, POSTERN_NOBODY, busy, create, in_static, nobody, offset};
 
 /// A pointer to a thread.
 pub type ThreadRef = Ref<Thread>;
@@ -87,38 +90,6 @@ pub enum Sent {
     Fault = 1,
 }
 
-/// Lower half of a Thread object: the saved registers lie right below the [`Thread`], so that one word (TSS.RSP0)
-/// says who runs and where the processor saves a trap's registers.
-#[repr(C, align(4096))]
-pub struct Block {
-    _unused: [u64; 12],
-    frame: Frame,
-    thread: Thread,
-    fpu: fpu::Area,
-}
-
-/// Where in its object the [`Thread`] lies.
-pub const OFFSET: u64 = offset_of!(Block, thread) as u64;
-const _: () = assert!(size_of::<Block>() == 4096);
-const _: () = assert!(offset_of!(Block, frame) + size_of::<Frame>() == OFFSET as usize);
-// The processor wants a trap's stack aligned to 16; the bit above that marks a pointer to a thread (`AWAITING_THREAD`).
-const _: () = assert!(OFFSET % 32 == AWAITING_THREAD);
-// A link in the tree is a slot's address >> 5.
-const _: () =
-    assert!((OFFSET as usize + offset_of!(Thread, table_slot)).is_multiple_of(size_of::<Slot>()));
-
-impl Block {
-    /// An Inactive thread.
-    pub const fn new(priority: i32) -> Self {
-        Self {
-            _unused: [0; 12],
-            frame: Frame::new(),
-            thread: Thread::new(priority),
-            fpu: fpu::Area::uninit(),
-        }
-    }
-}
-
 /// The part of a thread that the kernel works with. The first fields are the ones the fast path uses.
 #[repr(C)]
 pub struct Thread {
@@ -176,44 +147,6 @@ pub struct Thread {
     pub stopped_by: Cell<u64>,
     /// User address of the message buffer, 0 if not mapped.
     pub buffer: Cell<u64>,
-}
-
-/// A stand-in for a thread where the fast path compares priorities: less urgent than every real one, and than none.
-#[repr(transparent)]
-pub struct Nobody(Thread);
-// SAFETY: never written.
-unsafe impl Sync for Nobody {}
-
-/// See [`nobody`].
-#[unsafe(no_mangle)]
-pub static POSTERN_NOBODY: Nobody = Nobody(Thread::new(-3));
-static BUSY: Nobody = Nobody(Thread::new(-3));
-
-/// Stands for "no thread".
-pub const fn nobody() -> ThreadRef {
-    Ref::from_static(&POSTERN_NOBODY.0)
-}
-
-/// Stands for "not one thread, but see the queues".
-pub const fn busy() -> ThreadRef {
-    Ref::from_static(&BUSY.0)
-}
-
-/// The thread inside a block that always lives.
-pub const fn in_static(block: &'static Block) -> ThreadRef {
-    Ref::from_static(&block.thread)
-}
-
-/// Makes an Inactive thread.
-///
-/// # Safety
-/// As [`Ref::create`], for [`SIZE`] bytes at `address`.
-pub unsafe fn create(address: u64) -> ThreadRef {
-    // SAFETY: as the caller promises. The rest of the block needs no initial value.
-    unsafe {
-        Ref::create(address + offset_of!(Block, frame) as u64, Frame::new());
-        Ref::create(address + OFFSET, Thread::new(0))
-    }
 }
 
 impl Linked for Thread {
@@ -464,127 +397,3 @@ const AWAITING_PARKED: u64 = 2;
 const READY: u64 = 3;
 const INACTIVE: u64 = 4;
 const AWAITING_THREAD: u64 = 16;
-
-/// Where the fast path finds what it needs, seen from the thread's address.
-pub mod offset {
-    use super::{Block, OFFSET, Thread, offset_of};
-
-    /// See [`Thread::cr3`].
-    pub const CR3: usize = offset_of!(Thread, cr3);
-    /// First slot of its CapTable.
-    pub const TABLE: usize = offset_of!(Thread, table);
-    /// Slots that the fast path may use.
-    pub const FAST_SLOTS: usize = offset_of!(Thread, fast_slots);
-    /// Its state.
-    pub const WAIT: usize = offset_of!(Thread, wait);
-    /// The caller that the fast path may answer.
-    pub const FAST_CALLER: usize = offset_of!(Thread, fast_caller);
-    /// The thread whose fault the fast path may answer.
-    pub const FAST_FAULT: usize = offset_of!(Thread, fast_fault);
-    /// How many leases count, and right behind it the kind of its message.
-    pub const REQUEST: usize = offset_of!(Thread, lease_count);
-    const _: () = assert!(REQUEST + 1 == offset_of!(Thread, sent));
-    /// What it owes, if not to that one: two words, of which the second means nothing if it owes nothing.
-    pub const OWED: usize = offset_of!(Thread, owed);
-    /// See [`Thread::priority`].
-    pub const PRIORITY: usize = offset_of!(Thread, priority);
-    /// Lease 0: base, then length and rights.
-    pub const LEASE: usize = offset_of!(Thread, leases);
-    /// Word 4 of its message buffer.
-    pub const BUFFER: usize = size_of::<Block>() - OFFSET as usize + abi::buffer::word(4);
-}
-
-impl ThreadRef {
-    /// Changes [`Thread::flags`] of an Inactive thread. One that gets the FPU finds the initial state there.
-    pub fn set_flags(self, flags: ThreadFlags) {
-        if flags
-            .difference(self.flags.get())
-            .contains(ThreadFlags::FPU)
-        {
-            self.fpu().reset();
-        }
-        self.flags.set(flags);
-        self.update_fast_slots();
-    }
-
-    /// Where its floating-point registers are saved; valid with [`ThreadFlags::FPU`].
-    pub fn fpu(self) -> &'static fpu::Area {
-        let offset = offset_of!(Block, fpu) as u64 - OFFSET;
-        // SAFETY: the area is part of the same object ([`Block`]) and lives as long. Its content is an UnsafeCell.
-        unsafe { &*((self.address() + offset) as *const fpu::Area) }
-    }
-
-    /// Its saved registers.
-    #[inline]
-    pub fn frame(self) -> &'static Frame {
-        // SAFETY: the frame is part of the same object ([`Block`]) and lives as long. Its fields are Cells.
-        unsafe { &*((self.address() - size_of::<Frame>() as u64) as *const Frame) }
-    }
-
-    /// Kernel address of the message buffer page.
-    fn buffer_page(self) -> u64 {
-        self.address() - OFFSET + 4096
-    }
-
-    /// Its embedded CapTable slot.
-    pub fn table_slot(self) -> SlotRef {
-        embedded(&self.table_slot)
-    }
-
-    /// Its embedded Space slot.
-    pub fn space_slot(self) -> SlotRef {
-        embedded(&self.space_slot)
-    }
-
-    /// Its embedded fault Endpoint slot.
-    pub fn fault_slot(self) -> SlotRef {
-        embedded(&self.fault_slot)
-    }
-
-    /// Physical address of the message buffer page.
-    pub fn buffer_physical(self) -> u64 {
-        mem::to_physical(self.buffer_page())
-    }
-
-    /// Reads word `index` (4 to 127) of the message buffer.
-    #[inline]
-    pub fn word(self, index: usize) -> u64 {
-        assert!(index < 512);
-        // SAFETY: the buffer is the second page of the Thread object. User programs write it too, so it is only
-        // ever read and written through raw volatile accesses.
-        unsafe {
-            (self.buffer_page() as *const u64)
-                .add(index)
-                .read_volatile()
-        }
-    }
-
-    /// Writes word `index` of the message buffer.
-    #[inline]
-    pub fn set_word(self, index: usize, value: u64) {
-        assert!(index < 512);
-        // SAFETY: as in `word`.
-        unsafe {
-            (self.buffer_page() as *mut u64)
-                .add(index)
-                .write_volatile(value)
-        }
-    }
-
-    /// Copies extra message words (from word 4 on) out of the buffer of `from`.
-    pub fn copy_words(self, from: ThreadRef, count: usize) {
-        let count = count.min(abi::Tag::MAX_EXTRA);
-        // SAFETY: both pages are message buffers of live threads, which Rust never borrows.
-        unsafe { arch::cpu::copy_words(from.block_address(), self.block_address(), count) };
-    }
-
-    /// Kernel address of the block area of the message buffer (from word 4 on).
-    pub fn block_address(self) -> u64 {
-        self.buffer_page() + abi::buffer::word(4) as u64
-    }
-}
-
-fn embedded(slot: &Slot) -> SlotRef {
-    // SAFETY: a field of a live Thread; it is taken out of the tree before the Thread goes.
-    unsafe { Ref::from_address(slot as *const Slot as u64) }
-}

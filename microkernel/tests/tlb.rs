@@ -1,5 +1,5 @@
 //! Whatever is mapped, unmapped, loaded and destroyed: no program sees through what a TLB remembers that is not so any more.
-//! With PCIDs and without, on a TLB that forgets nothing by itself (`arch::tlb`).
+//! With PCIDs and without, on a TLB that forgets nothing by itself (`arch::host::tlb`).
 #![allow(unsafe_code)]
 
 use std::collections::BTreeSet;

@@ -18,8 +18,6 @@ pub mod paging;
 pub mod panic;
 pub mod port;
 pub mod serial;
-#[cfg(not(target_os = "none"))]
-pub mod tlb;
 
 use spin::Once;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{features::Features, host};
+use super::super::{features::Features, host};
 
 /// See the module.
 #[derive(Debug)]

@@ -1,9 +1,12 @@
 //! What stands in for the machine where a host runs the core under test: a clock that the test sets, the register of
 //! page-fault addresses, the running thread, the lines of an IO-APIC, and ports that remember. One machine a test thread.
 
+pub mod tlb;
+
 use std::cell::{Cell, RefCell};
 
-use super::{features::Features, tlb::Tlb};
+use self::tlb::Tlb;
+use super::features::Features;
 use crate::thread::ThreadRef;
 
 /// Number of interrupt lines.
