@@ -150,9 +150,9 @@ def owner(badge):
 
 def named(thread):
     """A thread at an address, as one prints it."""
-    if thread == int(gdb.parse_and_eval("&microkernel::thread::POSTERN_NOBODY")):
+    if thread == int(gdb.parse_and_eval("&microkernel::thread::block::POSTERN_NOBODY")):
         return "nobody"
-    if thread == int(gdb.parse_and_eval("&microkernel::thread::BUSY")):
+    if thread == int(gdb.parse_and_eval("&microkernel::thread::block::BUSY")):
         return "nobody alone"
     return f"{thread:#x} ({owner(number(at(thread, 'microkernel::thread::Thread')['fault_slot']['data']))})"
 
