@@ -190,8 +190,8 @@ pub fn copy_payload(server: ThreadRef, client: ThreadRef, payload: Payload) -> R
     copied.result.map_err(|side| side.error(usermem::Side::To))
 }
 
-/// Answers `client`, whom the server owes or who is parked in `via`. `tag`, words and transfer are the server's. Returns the caller that
-/// became Ready, which the kernel does not run yet, and whether that is in the running turn.
+/// Answers `client`, whom the server owes or who is parked in `via`. `tag`, words and transfer are the server's. Returns the
+/// caller that became Ready, which the kernel does not run yet, and whether that is in the running turn.
 #[inline(always)]
 pub fn reply(
     kernel: &mut Kernel,
@@ -283,7 +283,7 @@ pub fn stop_waiting(kernel: &mut Kernel, thread: ThreadRef) {
         ThreadState::Sending { to } => to.remove_sender(thread),
         ThreadState::Receiving { from } => {
             from.remove_receiver(thread);
-            thread.set_owed(Owed::Nothing);
+            thread.owe_nothing();
         }
         ThreadState::AwaitingReply { .. } => release(kernel, thread),
     }

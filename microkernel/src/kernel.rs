@@ -224,6 +224,7 @@ impl Kernel {
         }
     }
 
+    /// [`Kernel::change_to`], for where it is not worth its length.
     #[inline(never)]
     fn switch_to(&mut self, next: ThreadRef) {
         self.change_to(next);

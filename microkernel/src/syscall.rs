@@ -38,8 +38,9 @@ pub enum Operation {
     Other,
 }
 
-impl From<Tag> for Operation {
-    fn from(tag: Tag) -> Self {
+impl Operation {
+    /// The one that a tag asks for.
+    pub const fn of(tag: Tag) -> Self {
         match tag.op() {
             Some(Op::Call) => Self::Call,
             Some(Op::Recv) => Self::Recv,

@@ -13,7 +13,7 @@ use crate::{
     Kernel,
     endpoint::Reply,
     ipc,
-    object::of,
+    object::{Object, of},
     raw::Ref,
     slot::{Flags, SlotRef},
     thread::ThreadRef,
@@ -52,33 +52,21 @@ pub fn object(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, label: u32)
         Kind::Empty => Err(Error::NoCapability),
         Kind::Untyped => memory::untyped(kernel, thread, slot, label),
         Kind::CapTable => memory::captable(kernel, thread, slot, label),
-        Kind::Thread => thread::thread(
-            kernel,
-            thread,
-            of(slot).ok_or(Error::WrongKind)?,
-            rights,
-            label,
-        ),
-        Kind::Space => memory::space(
-            kernel,
-            thread,
-            of(slot).ok_or(Error::WrongKind)?,
-            rights,
-            label,
-        ),
+        Kind::Thread => thread::thread(kernel, thread, target(slot)?, rights, label),
+        Kind::Space => memory::space(kernel, thread, target(slot)?, rights, label),
         Kind::Frame => memory::frame(thread, slot, label),
         Kind::Endpoint => Err(Error::InvalidOperation),
-        Kind::Reply => reply(kernel, thread, of(slot).ok_or(Error::WrongKind)?, label),
-        Kind::Irq => device::irq(
-            kernel,
-            thread,
-            of(slot).ok_or(Error::WrongKind)?,
-            rights,
-            label,
-        ),
+        Kind::Reply => reply(kernel, thread, target(slot)?, label),
+        Kind::Irq => device::irq(kernel, thread, target(slot)?, rights, label),
         Kind::IoPorts => device::ioports(thread, slot, label),
         Kind::System => system::system(kernel, thread, slot, label),
     }
+}
+
+/// The object a slot names, whose kind decided who is asked.
+#[inline(always)]
+fn target<T: Object>(slot: SlotRef) -> Result<Ref<T>, Error> {
+    of(slot).ok_or(Error::WrongKind)
 }
 
 /// Invokes the current caller (index 0), as if it were a Reply object.

@@ -12,7 +12,7 @@ use microkernel::{
     Kernel,
     arch::{self, frame, host},
     boot,
-    syscall::{self, Exit},
+    syscall::{self, Exit, Operation},
     thread::{self, Block, ThreadRef},
     trap,
 };
@@ -151,7 +151,7 @@ impl World {
             Event::Call(call) => {
                 let thread = self.current().expect("a thread runs");
                 set_call(thread, call);
-                if syscall::handle(self.kernel(), Tag(call.rax).into()) == Exit::Zeros {
+                if syscall::handle(self.kernel(), Operation::of(Tag(call.rax))) == Exit::Zeros {
                     let thread = self.kernel().current();
                     thread.frame().set_status(0);
                 }

@@ -6,6 +6,8 @@
 
 use core::{arch::global_asm, mem::offset_of};
 
+use abi::Tag;
+
 use super::{
     cpu,
     fastpath::saved,
@@ -18,7 +20,6 @@ use crate::{
     syscall::{self, Exit, Operation},
     trap,
 };
-use abi::Op;
 
 /// Bytes of the kernel's stack.
 pub const STACK: usize = 32 << 10;
@@ -285,13 +286,19 @@ pub fn resume() -> ! {
 
 // The entries do not return: there is nothing on the stack to go back to, so nothing need be kept on it either.
 
-/// What a system call does, by the operation in its tag.
+/// What a system call does, by bits 0-3 of its tag.
 static SYSCALLS: [extern "C" fn() -> !; 16] = {
     let mut entries = [on_other as extern "C" fn() -> !; 16];
-    entries[Op::Call as usize] = on_call;
-    entries[Op::ReplyRecv as usize] = on_reply;
-    entries[Op::Recv as usize] = on_recv;
-    entries[Op::Reply as usize] = on_reply;
+    let mut number = 0;
+    while number < entries.len() {
+        entries[number] = match Operation::of(Tag(number as u64)) {
+            Operation::Call => on_call,
+            Operation::Recv => on_recv,
+            Operation::Reply => on_reply,
+            Operation::Other => on_other,
+        };
+        number += 1;
+    }
     entries
 };
 
