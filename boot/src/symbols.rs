@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use addr2line::Loader;
 use bootinfo::archive;
 
-use crate::unwind::Report;
+use crate::unwind::{Report, number};
 
 /// Symbol files of a system.
 pub struct Symbols {
@@ -154,7 +154,7 @@ const LONGEST: usize = 256;
 
 /// The address that is all of a line.
 fn address(line: &str) -> Option<u64> {
-    u64::from_str_radix(line.trim().strip_prefix("0x")?, 16).ok()
+    number(line.trim())
 }
 
 /// `function at file:line`, innermost inlined function first.

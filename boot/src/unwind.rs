@@ -119,7 +119,8 @@ impl Report {
     }
 }
 
-fn number(word: &str) -> Option<u64> {
+/// A number as the kernel prints it: `0x…`.
+pub fn number(word: &str) -> Option<u64> {
     u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
 }
 

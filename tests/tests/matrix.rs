@@ -81,6 +81,16 @@ fn system(arguments: &str, servers: &[&str]) -> System {
     system
 }
 
+/// On the emulator's instruction clock: no moment passes by while the host is busy.
+fn boot(system: &System, disk: &NamedTempFile) -> Session {
+    let options = Options {
+        icount: true,
+        disks: vec![disk.path().into()],
+        ..Options::default()
+    };
+    Session::boot(&options, system)
+}
+
 fn power_off(mut session: Session) {
     session.send("\r");
     session.expect(PROMPT);
@@ -92,13 +102,7 @@ fn power_off(mut session: Session) {
 fn every_operation_on_every_device() {
     let system = system(&format!("matrix --echo {}", echo()), &SERVERS);
     let disk = fat::disk();
-    // On the emulator's instruction clock: no moment passes by while the host is busy.
-    let options = Options {
-        icount: true,
-        disks: vec![disk.path().into()],
-        ..Options::default()
-    };
-    let mut session = Session::boot(&options, &system);
+    let mut session = boot(&system, &disk);
     let mut log = session.expect("type now\n");
     // As many as are read, so that none comes late and goes to the shell.
     screen::type_in(session.monitor(), "abcdefghi");
@@ -152,12 +156,7 @@ fn killed(rows: &str, only: &str) -> String {
     let killer = probing("killer", 240, &arguments, &["root.control"]);
     system.manifest.programs.push(killer);
     let disk = fat::disk();
-    let options = Options {
-        icount: true,
-        disks: vec![disk.path().into()],
-        ..Options::default()
-    };
-    let mut session = Session::boot(&options, &system);
+    let mut session = boot(&system, &disk);
     let log = session.expect("matrix: done\n");
     power_off(session);
     log

@@ -81,10 +81,7 @@ fn a_read_is_shown_as_messages() {
     else {
         panic!("{output}")
     };
-    assert_eq!(
-        [calls, replies, interrupts, faults],
-        [Kind::Call, Kind::Reply, Kind::Interrupt, Kind::Fault].map(count)
-    );
+    assert_eq!([calls, replies, interrupts, faults], Kind::ALL.map(count));
     assert!(
         events >= 2 * (calls + replies + interrupts) + invocations,
         "{output}"

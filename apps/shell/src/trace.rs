@@ -1,5 +1,7 @@
 //! From the kernel's events to messages between programs, and to a picture of them in text.
 
+use abi::tag::{Op, Tag};
+pub use abi::trace::{KERNEL, Kind};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -9,36 +11,6 @@ use core::fmt::Write;
 use libsys::proto::control::TRACE_SWITCH;
 use libsys::proto::{operation, program};
 use libsys::trace::{Event, Record};
-
-use abi::tag::{Op, Tag};
-
-/// Who sends what no program does: interrupts.
-pub const KERNEL: &str = "kernel";
-
-/// What happened between two programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A call reached a server.
-    Call,
-    /// Its answer reached the caller.
-    Reply,
-    /// An interrupt reached a server.
-    Interrupt,
-    /// A trap of a program reached its handler.
-    Fault,
-}
-
-impl Kind {
-    /// One word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Reply => "reply",
-            Self::Interrupt => "interrupt",
-            Self::Fault => "fault",
-        }
-    }
-}
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,8 +64,7 @@ fn show(trace: &Trace, lost: u64, command: &str) {
         println!("the first {lost} events are lost: the kernel keeps the last ones only");
     }
     print::write(trace.diagram().as_bytes());
-    let [calls, replies, interrupts, faults] =
-        [Kind::Call, Kind::Reply, Kind::Interrupt, Kind::Fault].map(|kind| trace.count(kind));
+    let [calls, replies, interrupts, faults] = Kind::ALL.map(|kind| trace.count(kind));
     println!(
         "{calls} calls, {replies} replies, {interrupts} interrupts, {faults} faults, {} calls answered by the kernel; {} events of the kernel's",
         trace.invocations, trace.events

@@ -8,26 +8,11 @@ pub mod svg;
 
 use std::path::Path;
 
+pub use abi::trace::{KERNEL, Kind};
 use anyhow::{Context, Result, bail};
 
 use crate::paths;
 use crate::qemu::Options;
-
-/// Who sends interrupts.
-pub const KERNEL: &str = "kernel";
-
-/// What a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A call reached a server.
-    Call,
-    /// Its answer reached the caller.
-    Reply,
-    /// An interrupt reached a server.
-    Interrupt,
-    /// A trap of a program reached its handler.
-    Fault,
-}
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,12 +86,8 @@ fn step(line: &str) -> Result<Step> {
     let [kind, sent, time, from, to, text] = fields[..] else {
         bail!("not a message of a trace: {line:?}");
     };
-    let kind = match kind {
-        "call" => Kind::Call,
-        "reply" => Kind::Reply,
-        "interrupt" => Kind::Interrupt,
-        "fault" => Kind::Fault,
-        _ => bail!("not a message of a trace: {line:?}"),
+    let Some(kind) = Kind::from_name(kind) else {
+        bail!("not a message of a trace: {line:?}");
     };
     let ticks = |text: &str| {
         text.parse()

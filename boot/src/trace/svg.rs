@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Kind, Trace};
+use super::Trace;
 
 /// From one program's line to the next.
 const WIDTH: usize = 150;
@@ -52,12 +52,7 @@ pub fn svg(trace: &Trace) -> String {
     for (index, step) in trace.steps.iter().enumerate() {
         let y = TOP + index * HEIGHT + HEIGHT / 2;
         let (from, to) = (place(&step.from), place(&step.to));
-        let class = match step.kind {
-            Kind::Call => "call",
-            Kind::Reply => "reply",
-            Kind::Interrupt => "interrupt",
-            Kind::Fault => "fault",
-        };
+        let class = step.kind.name();
         let _ = writeln!(
             out,
             "<text class=\"time\" x=\"{}\" y=\"{}\">{}</text>\

@@ -81,3 +81,39 @@ impl Record {
         })
     }
 }
+
+/// Who sends what no program does, interrupts, in a trace that is shown.
+pub const KERNEL: &str = "kernel";
+
+/// What a message is, for whoever shows a trace. The shell tells its host by [`Kind::name`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A call reached a server.
+    Call,
+    /// Its answer reached the caller.
+    Reply,
+    /// An interrupt reached a server.
+    Interrupt,
+    /// A trap of a program reached its handler.
+    Fault,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Call, Self::Reply, Self::Interrupt, Self::Fault];
+
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Reply => "reply",
+            Self::Interrupt => "interrupt",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// The one with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
