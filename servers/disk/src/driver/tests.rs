@@ -1,10 +1,10 @@
 use super::*;
 use crate::device::{PIECES, Piece};
-use crate::fake::{Fake, Host};
+use crate::fake::{self, Fake, Host};
 use std::rc::Rc;
 
 fn disk(sectors: usize) -> (Fake, Disk<Host, Fake>) {
-    let device = Fake::new(sectors);
+    let device = fake::new(sectors);
     let disk = Disk::new(device.clone()).unwrap();
     (device, disk)
 }
@@ -19,14 +19,14 @@ fn features_are_negotiated() {
     );
     assert_eq!(disk.size(), 51_200);
     assert!(disk.has_flush() && !disk.is_read_only());
-    let device = Fake::new(1);
+    let device = fake::new(1);
     device.0.borrow_mut().features |= 1 << 5;
     assert!(Disk::<Host, _>::new(device.clone()).unwrap().is_read_only());
     let refused = |device: Fake| Disk::<Host, _>::new(device).err();
-    let old = Fake::new(1);
+    let old = fake::new(1);
     old.0.borrow_mut().features = 1 << 9;
     assert_eq!(refused(old), Some(InitError::Unsupported));
-    let other = Fake::new(1);
+    let other = fake::new(1);
     other.0.borrow_mut().kind = DeviceType::Network;
     assert_eq!(refused(other), Some(InitError::Unsupported));
 }
@@ -46,7 +46,7 @@ fn requests_finish_in_any_order() {
             );
         }
         assert_eq!(disk.completed(), None);
-        device.work(round % 2 == 0);
+        fake::work(&device, round % 2 == 0);
         let mut done: Vec<_> = std::iter::from_fn(|| disk.completed()).collect();
         done.sort_by_key(|(slot, _)| *slot);
         assert_eq!(
@@ -60,7 +60,7 @@ fn requests_finish_in_any_order() {
             assert_eq!(disk.buffer(slot)[..expected.len()], expected);
         }
     }
-    assert_eq!(device.0.borrow().notified, 400);
+    assert_eq!(device.0.borrow().notified[0], 400);
 }
 
 #[test]
@@ -76,19 +76,19 @@ fn writes_and_flushes_arrive() {
         None,
     );
     disk.submit(2, Operation::Flush, None);
-    device.work(false);
+    fake::work(&device, false);
     assert_eq!(disk.completed(), Some((1, Ok(()))));
     assert_eq!(disk.completed(), Some((2, Ok(()))));
-    let device = device.0.borrow();
+    let device = &device.0.borrow().own;
     assert!(
-        device.medium[64 * 512..192 * 512]
+        device.bytes[64 * 512..192 * 512]
             .iter()
             .all(|byte| *byte == 0xaa)
     );
     assert_eq!(
         (
-            device.medium[63 * 512],
-            device.medium[192 * 512],
+            device.bytes[63 * 512],
+            device.bytes[192 * 512],
             device.flushes
         ),
         (63, 192, 1)
@@ -98,7 +98,7 @@ fn writes_and_flushes_arrive() {
 #[test]
 fn a_failed_request_is_told_and_its_slot_goes_on() {
     let (device, mut disk) = disk(200);
-    device.0.borrow_mut().bad_from = 100;
+    device.0.borrow_mut().own.bad_from = 100;
     disk.submit(
         0,
         Operation::Read {
@@ -107,7 +107,7 @@ fn a_failed_request_is_told_and_its_slot_goes_on() {
         },
         None,
     );
-    device.work(false);
+    fake::work(&device, false);
     assert_eq!(disk.completed(), Some((0, Err(DeviceError))));
     disk.submit(
         0,
@@ -117,7 +117,7 @@ fn a_failed_request_is_told_and_its_slot_goes_on() {
         },
         None,
     );
-    device.work(false);
+    fake::work(&device, false);
     assert_eq!(disk.completed(), Some((0, Ok(()))));
 }
 
@@ -158,7 +158,7 @@ fn one_request_fills_scattered_memory() {
         sectors: 4,
     };
     disk.submit(0, operation, Some(pieces));
-    device.work(false);
+    fake::work(&device, false);
     assert_eq!(disk.completed(), Some((0, Ok(()))));
     let at = [0, 1023, 1024, 1536, 2047, 2048, 2560].map(|at| byte(&memory, at));
     assert_eq!(at, [7, 8, 0, 9, 9, 0, 10]);
@@ -181,7 +181,7 @@ fn memory_stays_until_its_own_request_is_finished() {
     assert_eq!(disk.completed(), None);
     assert!((0..SLOTS).all(held));
     // Late, and the last one first.
-    device.work(true);
+    fake::work(&device, true);
     assert!((0..SLOTS).all(held), "the device's until it is told");
     for finished in (0..SLOTS).rev() {
         assert_eq!(disk.completed(), Some((finished, Ok(()))));
