@@ -41,4 +41,5 @@ pub mod system;
 pub mod terminal;
 pub mod toolchain;
 pub mod trace;
+pub mod typing;
 pub mod unwind;

@@ -1,15 +1,13 @@
 //! `run`: check, build, boot, and carry bytes until the machine ends.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
 use crate::debugger::Debugger;
-use crate::escape::{Escape, HELP, Key};
 use crate::exec::{self, Filter};
 use crate::flash::Flash;
 use crate::machine::{Event, Machine};
@@ -19,14 +17,12 @@ use crate::status::Status;
 use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, network, paths, trace};
+use crate::{bochs, disk, flash, image, network, paths, trace, typing};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
 /// How a kernel's report begins.
 const PANIC: &str = "KERNEL PANIC:";
-/// Most reads of the keyboard that wait for the guest. A person does not type so much; a pipe then waits, too.
-const TYPED_AHEAD: usize = 1024;
 /// How long a machine that hangs may take to report where.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -231,12 +227,7 @@ fn attach(
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
     let guest = machine.take_input().context("the machine has no input")?;
-    let reporter = machine.reporter();
-    let escapes = raw.is_some();
-    let (keyboard, typed) = sync_channel(TYPED_AHEAD);
-    let (alive, first_sign) = channel();
-    std::thread::spawn(move || read_keys(&keyboard, escapes, &reporter));
-    std::thread::spawn(move || type_in(guest, &typed, &first_sign));
+    let alive = typing::start(guest, raw.is_some(), machine.reporter());
     let mut annotator = Annotator::new(&symbols);
     let outcome = attend(&mut machine, options, &mut |bytes| {
         // Nobody listens after the first time.
@@ -245,52 +236,6 @@ fn attach(
     });
     drop(raw);
     Ok((outcome?, symbols))
-}
-
-/// Reads standard input until it ends, which is not the run's end: the guest decides.
-fn read_keys(guest: &SyncSender<Vec<u8>>, escapes: bool, reporter: &Sender<Event>) {
-    let mut escape = Escape::default();
-    let mut buffer = [0; 512];
-    let mut stdin = std::io::stdin();
-    while let Ok(length @ 1..) = stdin.read(&mut buffer) {
-        let mut typed = Vec::new();
-        for byte in &buffer[..length] {
-            match if escapes {
-                escape.feed(*byte)
-            } else {
-                Key::Send(*byte)
-            } {
-                Key::Send(byte) => typed.push(byte),
-                Key::Nothing => {}
-                Key::Help => eprint!("{HELP}"),
-                Key::Leave => {
-                    // If nobody listens any more, the run has ended by itself.
-                    let _ = reporter.send(Event::Leave);
-                    return;
-                }
-            }
-        }
-        if guest.send(typed).is_err() {
-            return;
-        }
-    }
-}
-
-/// Types at the serial line, from the guest's first sign of life on: a chip that is still to be set up forgets what it got.
-/// A thread of its own, because a guest that hangs takes no input, and must not keep the person from leaving.
-fn type_in(mut guest: impl Write, typed: &Receiver<Vec<u8>>, first_sign: &Receiver<()>) {
-    if first_sign.recv().is_err() {
-        return;
-    }
-    for bytes in typed {
-        if guest
-            .write_all(&bytes)
-            .and_then(|()| guest.flush())
-            .is_err()
-        {
-            return;
-        }
-    }
 }
 
 /// Turns the signals that ask a program to end into events, so that the emulator ends and the terminal is put back.
@@ -422,28 +367,5 @@ mod tests {
             tail(&report.join("\n")),
             report[50 - LAST_LINES..].join("\n")
         );
-    }
-
-    /// What reaches a guest that shows a sign of life, or does not, when `early` was typed.
-    fn typed_at(alive: bool) -> String {
-        let (keyboard, typed) = channel();
-        let (sign, first_sign) = channel();
-        let (mut reader, writer) = std::io::pipe().expect("a pipe");
-        keyboard.send(b"early".to_vec()).expect("it is received");
-        drop(keyboard);
-        if alive {
-            sign.send(()).expect("it is received");
-        }
-        drop(sign);
-        type_in(writer, &typed, &first_sign);
-        let mut text = String::new();
-        reader.read_to_string(&mut text).expect("it is text");
-        text
-    }
-
-    #[test]
-    fn typing_waits_for_the_guest() {
-        assert_eq!(typed_at(true), "early");
-        assert_eq!(typed_at(false), "");
     }
 }
