@@ -18,6 +18,7 @@ pub mod proto;
 pub mod registers;
 pub mod rt;
 pub mod serve;
+pub mod shared;
 pub mod slots;
 pub mod syscall;
 pub mod thread;
@@ -26,4 +27,3 @@ pub mod trace;
 
 mod request;
 mod session;
-pub mod shared;

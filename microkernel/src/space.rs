@@ -166,6 +166,7 @@ fn unmap_address(kernel: &Kernel, space: Ref<Space>, address: u64) {
     paging::flush(space.cr3.get(), kernel.loaded_root(), address);
 }
 
+/// [`unmap_address`], for where it is not worth its length.
 #[inline(never)]
 fn unmap_in(kernel: &Kernel, space: Ref<Space>, address: u64) {
     unmap_address(kernel, space, address);
