@@ -26,9 +26,7 @@ pub const NO_FAST_PATH: &str = "fastpath=off";
 
 /// Whether the command line has a word.
 pub fn has_option(info: &BootInfo, option: &str) -> bool {
-    info.command_line
-        .split_whitespace()
-        .any(|word| word == option)
+    info.command_line.split_whitespace().any(|word| word == option)
 }
 
 /// The kernel's state, where the fast path finds it.
@@ -69,18 +67,12 @@ struct Free(Vec<Range, RANGES>);
 
 impl Free {
     fn new(info: &BootInfo) -> Self {
-        let usable = info
-            .memory
-            .iter()
-            .filter(|range| range.kind == MemoryKind::Usable);
+        let usable = info.memory.iter().filter(|range| range.kind == MemoryKind::Usable);
         let ranges = usable.filter_map(|range| {
             let end = (range.start + range.size).min(mem::PHYSICAL_END);
             // Page 0 is nobody's: address 0 means "none" in a slot.
             let start = range.start.max(PAGE);
-            (start < end).then(|| Range {
-                start,
-                size: end - start,
-            })
+            (start < end).then(|| Range { start, size: end - start })
         });
         Self(ranges.take(RANGES).collect())
     }
@@ -93,16 +85,10 @@ impl Free {
             if start + size > end {
                 continue;
             }
-            self.0[index] = Range {
-                start: start + size,
-                size: end - start - size,
-            };
+            self.0[index] = Range { start: start + size, size: end - start - size };
             // What lies before it is free still, if there is room to say so.
             if start > range.start {
-                let _ = self.0.push(Range {
-                    start: range.start,
-                    size: start - range.start,
-                });
+                let _ = self.0.push(Range { start: range.start, size: start - range.start });
             }
             // SAFETY: free memory inside the physical map.
             unsafe { core::ptr::write_bytes(mem::to_virtual(start) as *mut u8, 0, size as usize) };
@@ -143,20 +129,10 @@ pub fn start_root(kernel: &mut Kernel, info: &BootInfo) -> Result<(), Refusal> {
         }
     }
     for offset in (0..info.archive.size).step_by(PAGE as usize) {
-        map(
-            root::ARCHIVE + offset,
-            info.archive.start + offset,
-            false,
-            false,
-        )?;
+        map(root::ARCHIVE + offset, info.archive.start + offset, false, false)?;
     }
     for page in 1..=root::STACK_PAGES {
-        map(
-            root::THREAD_AREA + AREA - page * PAGE,
-            free.take(PAGE)?,
-            true,
-            false,
-        )?;
+        map(root::THREAD_AREA + AREA - page * PAGE, free.take(PAGE)?, true, false)?;
     }
     let page = free.take(PAGE)?;
     map(root::INFO, page, false, false)?;
@@ -182,15 +158,8 @@ fn make_thread(kernel: &Kernel, free: &mut Free, entry: u64) -> Result<ThreadRef
     let address = mem::to_virtual(free.take(thread::SIZE)?);
     // SAFETY: fresh memory of the right size and alignment.
     let thread = unsafe { thread::create(address) };
-    let registers = Registers {
-        rip: entry,
-        rsp: root::THREAD_AREA + AREA,
-        ..Registers::default()
-    };
-    thread
-        .frame()
-        .set_registers(&registers)
-        .map_err(|_| "root's entry is not a user address")?;
+    let registers = Registers { rip: entry, rsp: root::THREAD_AREA + AREA, ..Registers::default() };
+    thread.frame().set_registers(&registers).map_err(|_| "root's entry is not a user address")?;
     thread.priority.set(255);
     thread.base.set(255);
     thread.ceiling.set(255);
@@ -203,10 +172,9 @@ fn configure(thread: ThreadRef, table: u64, space: Ref<Space>) -> Result<(), Ref
         .map_err(|_| "root's message buffer cannot be mapped")?;
     thread.buffer.set(root::THREAD_AREA);
     // Root may delete what it runs on, like anybody else: then its thread hears about it.
-    for (index, embedded) in [
-        (root::TABLE, thread.table_slot()),
-        (root::SPACE, thread.space_slot()),
-    ] {
+    for (index, embedded) in
+        [(root::TABLE, thread.table_slot()), (root::SPACE, thread.space_slot())]
+    {
         // SAFETY: a slot of root's table, which `fill_table` filled.
         let slot: SlotRef = unsafe { Ref::from_address(table + index as u64 * crate::slot::SIZE) };
         captable::embed(slot, embedded, None, captable::Owner::Thread)
@@ -224,38 +192,21 @@ fn fill_table(free: &Free, table: u64, thread: ThreadRef, space: Ref<Space>) -> 
         // SAFETY: a slot of the fresh table.
         let slot: SlotRef = unsafe { Ref::from_address(table + index as u64 * crate::slot::SIZE) };
         let rights = captable::all_rights(kind);
-        slot.set(Capability {
-            object,
-            data: 0,
-            kind,
-            rights,
-            flags: Flags::ORIGINAL,
-            extra,
-        });
+        slot.set(Capability { object, data: 0, kind, rights, flags: Flags::ORIGINAL, extra });
         if let Some(last) = last {
             tree::insert_root(last, slot);
         }
         last = Some(slot);
     };
     put(root::TABLE, Kind::CapTable, table, root::TABLE_BITS as u32);
-    put(
-        root::THREAD,
-        Kind::Thread,
-        thread.address() - thread::OFFSET,
-        0,
-    );
+    put(root::THREAD, Kind::Thread, thread.address() - thread::OFFSET, 0);
     put(root::SPACE, Kind::Space, space.address(), SPACE_BITS as u32);
     // System has no object of its own; any non-zero address will do.
     put(root::SYSTEM, Kind::System, 1, 0);
     let mut untyped = Vec::new();
     free.cut(|start, bits| {
         if untyped.push(bits).is_ok() {
-            put(
-                root::FIRST_UNTYPED + untyped.len() as u32 - 1,
-                Kind::Untyped,
-                start,
-                bits as u32,
-            );
+            put(root::FIRST_UNTYPED + untyped.len() as u32 - 1, Kind::Untyped, start, bits as u32);
         }
     });
     const { assert!(untyped_right::ALL == 7) };
@@ -290,24 +241,14 @@ pub fn protected(info: &BootInfo) -> Vec<(u64, u64), 96> {
         .iter()
         .filter(|range| range.kind != MemoryKind::Reserved)
         .map(|r| (r.start, r.size));
-    let controllers = info
-        .acpi
-        .io_apics
-        .iter()
-        .map(|controller| (controller.address, PAGE));
-    memory
-        .chain(controllers)
-        .chain([(info.acpi.local_apic, PAGE)])
-        .collect()
+    let controllers = info.acpi.io_apics.iter().map(|controller| (controller.address, PAGE));
+    memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]).collect()
 }
 
 /// Logs what the machine has.
 pub fn greet(kernel: &Kernel, info: &BootInfo) {
-    let usable = info
-        .memory
-        .iter()
-        .filter(|range| range.kind == MemoryKind::Usable)
-        .map(|range| range.size);
+    let usable =
+        info.memory.iter().filter(|range| range.kind == MemoryKind::Usable).map(|range| range.size);
     log!(
         "Postern {}: {} MiB free, TSC {} MHz, {} IO-APIC(s)",
         env!("CARGO_PKG_VERSION"),

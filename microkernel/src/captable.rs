@@ -53,11 +53,7 @@ fn derived(from: SlotRef, rights: Rights, word: u64) -> Result<Capability, Error
     if rights & !cap.rights != 0 {
         return Err(Error::MissingRight);
     }
-    let mut new = Capability {
-        rights,
-        flags: cap.flags & (Flags::LARGE | Flags::DEVICE),
-        ..cap
-    };
+    let mut new = Capability { rights, flags: cap.flags & (Flags::LARGE | Flags::DEVICE), ..cap };
     match cap.kind {
         Kind::Endpoint if word != 0 => {
             if cap.rights & endpoint::MINT == 0 || cap.data != 0 {
@@ -88,18 +84,9 @@ pub fn embed(from: SlotRef, to: SlotRef, badge: Option<u64>, owner: Owner) -> Re
         return Err(Error::NoCapability);
     }
     tree::insert_child(from, to)?;
-    let extra = if cap.kind == Kind::Endpoint {
-        owner as u32
-    } else {
-        cap.extra
-    };
+    let extra = if cap.kind == Kind::Endpoint { owner as u32 } else { cap.extra };
     let flags = cap.flags & Flags::LARGE | Flags::EMBEDDED;
-    to.set(Capability {
-        data: badge.unwrap_or(cap.data),
-        flags,
-        extra,
-        ..cap
-    });
+    to.set(Capability { data: badge.unwrap_or(cap.data), flags, extra, ..cap });
     Ok(())
 }
 
@@ -120,12 +107,7 @@ pub fn identify(slot: SlotRef, own: Option<SlotRef>) -> Result<[u64; 4], Error> 
         return Err(Error::NoCapability);
     }
     let mine = cap.kind == Kind::Endpoint && own.is_some_and(|own| own.object() == cap.object);
-    Ok([
-        cap.kind as u64,
-        cap.rights as u64,
-        if mine { cap.data } else { 0 },
-        mine as u64,
-    ])
+    Ok([cap.kind as u64, cap.rights as u64, if mine { cap.data } else { 0 }, mine as u64])
 }
 
 /// Rights a new capability starts with.

@@ -20,7 +20,7 @@ pub struct Node {
 
 impl Node {
     /// In no heap.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             parent: Cell::new(None),
             left: Cell::new(None),
@@ -42,12 +42,6 @@ impl Node {
     }
 }
 
-impl Default for Node {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The heap.
 pub struct Deadlines {
     root: Option<ThreadRef>,
@@ -57,11 +51,8 @@ pub struct Deadlines {
 
 impl Deadlines {
     /// None.
-    pub const fn new() -> Self {
-        Self {
-            root: None,
-            count: 0,
-        }
+    pub(crate) const fn new() -> Self {
+        Self { root: None, count: 0 }
     }
 
     /// The thread whose deadline is first, and when that is.
@@ -98,12 +89,6 @@ impl Deadlines {
         while let Some(thread) = above.filter(|thread| balance(*thread)) {
             above = thread.timer.parent.get();
         }
-    }
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -31,7 +31,7 @@ const _: () = assert!(offset_of!(Endpoint, fast) == 0);
 
 impl Endpoint {
     /// Nobody here.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             fast: Cell::new(thread::nobody()),
             senders: Queue::new(),
@@ -62,10 +62,7 @@ impl Endpoint {
     pub fn receivers(&self) -> impl Iterator<Item = ThreadRef> + '_ {
         let fast = self.fast.get();
         let plain = fast != thread::nobody() && fast != thread::busy();
-        plain
-            .then_some(fast)
-            .into_iter()
-            .chain(self.receivers.members())
+        plain.then_some(fast).into_iter().chain(self.receivers.members())
     }
 
     /// All callers, in turn.
@@ -163,12 +160,6 @@ impl Endpoint {
     }
 }
 
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A Reply object: holds one caller until somebody answers VIA it.
 #[repr(C, align(64))]
 pub struct Reply {
@@ -178,15 +169,7 @@ pub struct Reply {
 
 impl Reply {
     /// Nobody parked.
-    pub const fn new() -> Self {
-        Self {
-            caller: Cell::new(None),
-        }
-    }
-}
-
-impl Default for Reply {
-    fn default() -> Self {
-        Self::new()
+    pub(crate) const fn new() -> Self {
+        Self { caller: Cell::new(None) }
     }
 }

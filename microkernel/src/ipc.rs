@@ -81,12 +81,8 @@ pub fn take_receiver(kernel: &mut Kernel, endpoint: Ref<Endpoint>) -> Option<Thr
 /// Delivers a sender's message to a server, which owes the reply from now on.
 #[inline(always)]
 fn take(kernel: &mut Kernel, server: ThreadRef, sender: ThreadRef) {
-    sender.set_state(ThreadState::AwaitingReply {
-        from: Holder::Thread(server),
-    });
-    kernel
-        .trace
-        .record_message(Event::Deliver, sender.address(), server.address());
+    sender.set_state(ThreadState::AwaitingReply { from: Holder::Thread(server) });
+    kernel.trace.record_message(Event::Deliver, sender.address(), server.address());
     match sender.sent.get() {
         Sent::Call => {
             let tag = Tag(sender.frame().rax.get());
@@ -180,13 +176,8 @@ pub fn copy_payload(server: ThreadRef, client: ThreadRef, payload: Payload) -> R
         return Err(Error::InvalidArgument);
     }
     let lease = Lease::of(client, 0, usermem::Direction::ToLender, 0, payload.length)?;
-    let copied = usermem::copy(
-        server.cr3.get(),
-        payload.address,
-        client.cr3.get(),
-        lease,
-        payload.length,
-    );
+    let copied =
+        usermem::copy(server.cr3.get(), payload.address, client.cr3.get(), lease, payload.length);
     copied.result.map_err(|side| side.error(usermem::Side::To))
 }
 
@@ -206,9 +197,7 @@ pub fn reply(
         }
         return None;
     };
-    kernel
-        .trace
-        .record_message(Event::Reply, server.address(), client.address());
+    kernel.trace.record_message(Event::Reply, server.address(), client.address());
     let in_turn = via.is_none() && server.is_in_turn();
     match via {
         Some(reply) => reply.caller.set(None),
@@ -221,9 +210,7 @@ pub fn reply(
     }
     let message = carry(server, client, tag);
     client.reset_request();
-    client
-        .frame()
-        .set_message(message, 0, 0, server.frame().words());
+    client.frame().set_message(message, 0, 0, server.frame().words());
     client.set_state(ThreadState::Ready);
     Some((client, in_turn))
 }
@@ -233,9 +220,7 @@ pub fn reply(
 pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     check_defer(server, reply)?;
     if let Owed::Caller(client) = server.debt() {
-        client.set_state(ThreadState::AwaitingReply {
-            from: Holder::Reply(reply),
-        });
+        client.set_state(ThreadState::AwaitingReply { from: Holder::Reply(reply) });
         reply.caller.set(Some(client));
         settle(kernel, server);
     }
@@ -266,12 +251,8 @@ fn settle(kernel: &mut Kernel, server: ThreadRef) {
 /// Nobody owes `client` an answer any more.
 fn release(kernel: &mut Kernel, client: ThreadRef) {
     match client.state() {
-        ThreadState::AwaitingReply {
-            from: Holder::Thread(server),
-        } => settle(kernel, server),
-        ThreadState::AwaitingReply {
-            from: Holder::Reply(reply),
-        } => reply.caller.set(None),
+        ThreadState::AwaitingReply { from: Holder::Thread(server) } => settle(kernel, server),
+        ThreadState::AwaitingReply { from: Holder::Reply(reply) } => reply.caller.set(None),
         _ => {}
     }
 }
@@ -309,11 +290,7 @@ pub fn cancel(kernel: &mut Kernel, thread: ThreadRef, error: Error) {
             return;
         }
     } else {
-        let delivered = if delivered {
-            Flags::DELIVERED.bits() as u64
-        } else {
-            0
-        };
+        let delivered = if delivered { Flags::DELIVERED.bits() as u64 } else { 0 };
         thread.frame().set_status(error as u64 | delivered);
     }
     thread.set_state(ThreadState::Ready);

@@ -84,7 +84,7 @@ impl Linked for Irq {
 
 impl Irq {
     /// Unbound, without a source.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             endpoint_slot: Slot::EMPTY,
             link: Link::new(),
@@ -94,12 +94,6 @@ impl Irq {
             owner: Cell::new(None),
             masked: Cell::new(true),
         }
-    }
-}
-
-impl Default for Irq {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -131,11 +125,7 @@ pub fn fire(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
     {
         irq.set_masked(true);
     }
-    if irq.progress.get() == Progress::Idle {
-        announce(kernel, irq)
-    } else {
-        None
-    }
+    if irq.progress.get() == Progress::Idle { announce(kernel, irq) } else { None }
 }
 
 /// Delivers an Idle interrupt to a waiting receiver, or queues it.
@@ -158,9 +148,7 @@ fn announce(kernel: &mut Kernel, irq: Ref<Irq>) -> Option<ThreadRef> {
 /// Hands an interrupt to a receiver, which owes the acknowledgement.
 pub fn deliver(kernel: &mut Kernel, irq: Ref<Irq>, receiver: ThreadRef) {
     let badge = irq.endpoint_slot.data();
-    kernel
-        .trace
-        .record_message(Event::Wake, badge, receiver.address());
+    kernel.trace.record_message(Event::Wake, badge, receiver.address());
     irq.progress.set(Progress::Delivered);
     irq.owner.set(Some(receiver));
     receiver.set_owed(Owed::Irq(irq));
@@ -289,7 +277,7 @@ pub struct Vectors([Option<Ref<Irq>>; 256]);
 
 impl Vectors {
     /// All free.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self([None; 256])
     }
 
@@ -314,11 +302,5 @@ impl Vectors {
             .iter()
             .flatten()
             .any(|irq| matches!(irq.source.get(), Source::Line { gsi, .. } if gsi == wanted))
-    }
-}
-
-impl Default for Vectors {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -234,8 +234,7 @@ impl Kernel {
     #[inline(always)]
     fn change_to(&mut self, next: ThreadRef) {
         self.begin_turn(next);
-        self.trace
-            .record(Event::Switch, next.address(), next.frame().rip.get());
+        self.trace.record(Event::Switch, next.address(), next.frame().rip.get());
         self.enter_thread(next);
     }
 
@@ -272,11 +271,7 @@ impl Kernel {
     pub fn forget(&mut self, thread: ThreadRef) {
         if thread == self.payer {
             let current = self.current();
-            let heir = if thread == current {
-                self.idle
-            } else {
-                current
-            };
+            let heir = if thread == current { self.idle } else { current };
             self.begin_turn(heir);
         }
         if thread == self.current() {

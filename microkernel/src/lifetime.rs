@@ -33,7 +33,7 @@ const CAPABILITY: u32 = 25;
 
 impl Budget {
     /// What one entry may do.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { work: WORK }
     }
 
@@ -48,12 +48,6 @@ impl Budget {
     fn spend(&mut self, work: u32) -> Result<(), Error> {
         self.work = self.work.checked_sub(work).ok_or(Error::Again)?;
         Ok(())
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -119,11 +113,7 @@ pub fn drain(kernel: &mut Kernel, budget: &mut Budget) -> Result<(), Error> {
         let slot = captable::slot_at(header, progress.cursor as u64)?;
         if slot.is_empty() {
             budget.pass()?;
-            Progress {
-                cursor: progress.cursor + 1,
-                ..progress
-            }
-            .store(header);
+            Progress { cursor: progress.cursor + 1, ..progress }.store(header);
         } else {
             remove(kernel, slot, budget)?;
         }
@@ -143,10 +133,7 @@ impl Progress {
         // SAFETY: `store` writes the physical address of another dying table's header, which stays until it is empty.
         let next =
             (link != 0).then(|| unsafe { Ref::from_address(mem::to_virtual((link as u64) << 5)) });
-        Self {
-            cursor: (header.data() >> 32) as u32,
-            next,
-        }
+        Self { cursor: (header.data() >> 32) as u32, next }
     }
 
     fn store(self, header: SlotRef) {
@@ -188,11 +175,7 @@ fn end(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<bool, 
                 let header = captable::header(cap.object);
                 tree::relink(slot, header);
                 header.mark_dying();
-                Progress {
-                    cursor: 1,
-                    next: kernel.dying,
-                }
-                .store(header);
+                Progress { cursor: 1, next: kernel.dying }.store(header);
                 kernel.dying = Some(header);
                 return Ok(false);
             }
@@ -276,9 +259,7 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
         Owed::Caller(caller) => {
             debug_assert!(matches!(
                 caller.state(),
-                ThreadState::AwaitingReply {
-                    from: Holder::Thread(_)
-                }
+                ThreadState::AwaitingReply { from: Holder::Thread(_) }
             ));
             ipc::cancel(kernel, caller, Error::PartnerDied);
         }
@@ -292,11 +273,7 @@ fn end_thread(kernel: &mut Kernel, thread: ThreadRef) {
 /// Takes away what CONFIGURE gave.
 pub fn unconfigure(kernel: &mut Kernel, thread: ThreadRef) {
     space::unmap_buffer(kernel, thread);
-    for slot in [
-        thread.table_slot(),
-        thread.space_slot(),
-        thread.fault_slot(),
-    ] {
+    for slot in [thread.table_slot(), thread.space_slot(), thread.fault_slot()] {
         drop_embedded(slot);
     }
     thread.set_table(0, 0);

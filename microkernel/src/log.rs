@@ -22,11 +22,7 @@ struct Log {
 }
 
 // The lock is never contended (one CPU, interrupts off) except by a panic inside `append`, which takes it by force.
-static LOG: Mutex<Log> = Mutex::new(Log {
-    ring: [0; SIZE],
-    written: 0,
-    quiet_since: None,
-});
+static LOG: Mutex<Log> = Mutex::new(Log { ring: [0; SIZE], written: 0, quiet_since: None });
 
 impl Log {
     fn push(&mut self, byte: u8) {
@@ -79,11 +75,7 @@ pub fn append(length: usize, word: impl Fn(usize) -> u64) {
     let mut log = LOG.lock();
     for index in 0..length.min(CHUNK) {
         let byte = (word(index / 8) >> (8 * (index % 8))) as u8;
-        log.push(if matches!(byte, b'\n' | b' '..=b'~') {
-            byte
-        } else {
-            b'?'
-        });
+        log.push(if matches!(byte, b'\n' | b' '..=b'~') { byte } else { b'?' });
     }
 }
 

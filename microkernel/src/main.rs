@@ -31,10 +31,7 @@ mod bare {
             Err(error) => refuse(format_args!("boot information: {error}")),
         };
         if info.version != bootinfo::VERSION {
-            refuse(format_args!(
-                "the loader speaks version {} of boot information",
-                info.version
-            ));
+            refuse(format_args!("the loader speaks version {} of boot information", info.version));
         }
         gdt::init();
         idt::init();

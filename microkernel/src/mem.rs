@@ -9,11 +9,7 @@
 
 /// Where physical address 0 appears. On the host, where tests run the core, objects lie in low memory and the
 /// two are the same.
-pub const PHYSICAL_MAP: u64 = if cfg!(target_os = "none") {
-    bootinfo::PHYSICAL_MAP
-} else {
-    0
-};
+pub const PHYSICAL_MAP: u64 = if cfg!(target_os = "none") { bootinfo::PHYSICAL_MAP } else { 0 };
 
 /// Highest physical address + 1 at which objects may lie: a slot's links hold 32 bits of `address >> 5`.
 pub const PHYSICAL_END: u64 = 1 << 37;

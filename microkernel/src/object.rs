@@ -47,11 +47,7 @@ pub fn named<T: Object>(slot: SlotRef, rights: Rights) -> Result<Ref<T>, Error> 
 /// Whether a slot holds a usable capability of this kind with all of `rights`.
 #[inline(always)]
 pub fn check(slot: SlotRef, kind: Kind, rights: Rights) -> Result<(), Error> {
-    if slot.is(kind, rights) {
-        Ok(())
-    } else {
-        Err(refusal(slot, kind))
-    }
+    if slot.is(kind, rights) { Ok(()) } else { Err(refusal(slot, kind)) }
 }
 
 /// Why [`check`] failed.
@@ -69,11 +65,7 @@ fn refusal(slot: SlotRef, kind: Kind) -> Error {
 /// Whether `rights` are enough.
 #[inline]
 pub fn need(rights: Rights, needed: Rights) -> Result<(), Error> {
-    if rights & needed == needed {
-        Ok(())
-    } else {
-        Err(Error::MissingRight)
-    }
+    if rights & needed == needed { Ok(()) } else { Err(Error::MissingRight) }
 }
 
 /// The object a slot names, whatever state the capability is in: for taking things apart.

@@ -12,17 +12,8 @@ pub struct Link<T> {
 
 impl<T> Link<T> {
     /// In no queue.
-    pub const fn new() -> Self {
-        Self {
-            previous: Cell::new(None),
-            next: Cell::new(None),
-        }
-    }
-}
-
-impl<T> Default for Link<T> {
-    fn default() -> Self {
-        Self::new()
+    pub(crate) const fn new() -> Self {
+        Self { previous: Cell::new(None), next: Cell::new(None) }
     }
 }
 
@@ -40,17 +31,8 @@ pub struct Queue<T> {
 
 impl<T> Queue<T> {
     /// An empty queue.
-    pub const fn new() -> Self {
-        Self {
-            head: Cell::new(None),
-            tail: Cell::new(None),
-        }
-    }
-}
-
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self::new()
+    pub(crate) const fn new() -> Self {
+        Self { head: Cell::new(None), tail: Cell::new(None) }
     }
 }
 
@@ -63,9 +45,7 @@ impl<T: Linked> Queue<T> {
 
     /// The member, if it is the only one.
     pub fn only(&self) -> Option<Ref<T>> {
-        self.head
-            .get()
-            .filter(|_| self.head.get() == self.tail.get())
+        self.head.get().filter(|_| self.head.get() == self.tail.get())
     }
 
     /// Nobody waits.

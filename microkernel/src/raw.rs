@@ -21,10 +21,7 @@ impl<T> Ref<T> {
     /// An initialised `T` lies there and the invariant of [`Ref`] holds for it.
     pub const unsafe fn from_address(address: u64) -> Self {
         // SAFETY: the caller promises an object, and no object lies at address 0.
-        Self(
-            unsafe { NonNull::new_unchecked(address as *mut T) },
-            PhantomData,
-        )
+        Self(unsafe { NonNull::new_unchecked(address as *mut T) }, PhantomData)
     }
 
     /// An object that always lives.

@@ -22,12 +22,8 @@ impl Ready {
     pub const TOP: usize = core::mem::offset_of!(Ready, top);
 
     /// Nobody.
-    pub const fn new() -> Self {
-        Self {
-            queues: [const { Queue::new() }; 256],
-            occupied: [0; 4],
-            top: EMPTY,
-        }
+    pub(crate) const fn new() -> Self {
+        Self { queues: [const { Queue::new() }; 256], occupied: [0; 4], top: EMPTY }
     }
 
     /// Highest priority that is ready, [`EMPTY`] if none is.
@@ -87,18 +83,9 @@ impl Ready {
         }
         self.occupied[priority as usize / 64] &= !(1 << (priority % 64));
         if self.top == priority as i32 {
-            self.top = (0..4)
-                .rev()
-                .find(|&word| self.occupied[word] != 0)
-                .map_or(EMPTY, |word| {
-                    word as i32 * 64 + 63 - self.occupied[word].leading_zeros() as i32
-                });
+            self.top = (0..4).rev().find(|&word| self.occupied[word] != 0).map_or(EMPTY, |word| {
+                word as i32 * 64 + 63 - self.occupied[word].leading_zeros() as i32
+            });
         }
-    }
-}
-
-impl Default for Ready {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -49,12 +49,7 @@ struct Head {
 }
 
 impl Head {
-    const EMPTY: Self = Self {
-        kind: Kind::Empty,
-        rights: 0,
-        flags: 0,
-        depth: 0,
-    };
+    const EMPTY: Self = Self { kind: Kind::Empty, rights: 0, flags: 0, depth: 0 };
 
     #[inline(always)]
     fn word(self) -> u32 {
@@ -151,14 +146,8 @@ impl Slot {
     pub fn set(&self, cap: Capability) {
         let mut flags = cap.flags.difference(Flags::FAST_CALL | Flags::FAST_RECV);
         if cap.kind == Kind::Endpoint && !flags.contains(Flags::DYING) {
-            flags.set(
-                Flags::FAST_CALL,
-                cap.rights & abi::object::endpoint::CALL != 0,
-            );
-            flags.set(
-                Flags::FAST_RECV,
-                cap.rights & abi::object::endpoint::RECV != 0,
-            );
+            flags.set(Flags::FAST_CALL, cap.rights & abi::object::endpoint::CALL != 0);
+            flags.set(Flags::FAST_RECV, cap.rights & abi::object::endpoint::RECV != 0);
         }
         self.object.set(cap.object);
         self.data.set(cap.data);
@@ -222,10 +211,7 @@ impl Slot {
 
     /// From now on the object is being destroyed: nobody finds it any more.
     pub fn mark_dying(&self) {
-        self.set(Capability {
-            flags: self.flags() | Flags::DYING,
-            ..self.get()
-        });
+        self.set(Capability { flags: self.flags() | Flags::DYING, ..self.get() });
     }
 
     /// Levels above it in the tree.
@@ -235,10 +221,7 @@ impl Slot {
 
     /// Changes [`Slot::depth`]; only the tree does.
     pub(crate) fn set_depth(&self, depth: u8) {
-        self.head.set(Head {
-            depth,
-            ..self.head.get()
-        });
+        self.head.set(Head { depth, ..self.head.get() });
     }
 
     /// The neighbour before it in the tree's preorder list.

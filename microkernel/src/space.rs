@@ -60,12 +60,8 @@ impl Ref<Space> {
 /// Makes a Space in zeroed memory of 2^`bits` bytes.
 pub fn create(kernel: &mut Kernel, address: u64, bits: u8) -> Result<(), Error> {
     let pool = (1u32 << bits) / PAGE as u32 - 2;
-    let header = Space {
-        id: Cell::new(0),
-        cr3: Cell::new(0),
-        used: Cell::new(0),
-        pool: Cell::new(pool),
-    };
+    let header =
+        Space { id: Cell::new(0), cr3: Cell::new(0), used: Cell::new(0), pool: Cell::new(pool) };
     // SAFETY: `untyped` hands over zeroed memory that nothing uses, aligned to its size.
     let space: Ref<Space> = unsafe { Ref::create(address, header) };
     let id = kernel.spaces.allocate(space)?;
@@ -177,13 +173,7 @@ pub fn map_buffer(space: Ref<Space>, thread: ThreadRef, address: u64) -> Result<
     if address == 0 || !address.is_multiple_of(PAGE) || address >= USER_END {
         return Err(Error::InvalidAddress);
     }
-    let page = paging::Page {
-        physical: thread.buffer_physical(),
-        write: true,
-        execute: false,
-        uncached: false,
-        device: false,
-    };
+    let page = paging::Page::memory(thread.buffer_physical(), true, false);
     paging::map(space, address, false, page.entry())
 }
 
@@ -205,13 +195,7 @@ pub fn map_boot(
     write: bool,
     execute: bool,
 ) -> Result<(), Error> {
-    let page = paging::Page {
-        physical,
-        write,
-        execute,
-        uncached: false,
-        device: false,
-    };
+    let page = paging::Page::memory(physical, write, execute);
     paging::map(space, address, false, page.entry())
 }
 
@@ -227,12 +211,8 @@ pub struct SpaceIds {
 
 impl SpaceIds {
     /// All free.
-    pub const fn new() -> Self {
-        Self {
-            entries: [(0, 0); IDS],
-            returned: Deque::new(),
-            fresh: 1,
-        }
+    pub(crate) const fn new() -> Self {
+        Self { entries: [(0, 0); IDS], returned: Deque::new(), fresh: 1 }
     }
 
     fn allocate(&mut self, space: Ref<Space>) -> Result<u16, Error> {
@@ -267,11 +247,5 @@ impl SpaceIds {
         // SAFETY: entries name living Spaces; `destroy` clears them.
         (id != 0 && page != 0 && current == generation)
             .then(|| unsafe { Ref::from_address(mem::to_virtual(page as u64 * PAGE)) })
-    }
-}
-
-impl Default for SpaceIds {
-    fn default() -> Self {
-        Self::new()
     }
 }

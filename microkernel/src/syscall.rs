@@ -67,9 +67,7 @@ pub fn handle(kernel: &mut Kernel, operation: Operation) -> Exit {
 fn enter(kernel: &mut Kernel) -> (ThreadRef, Tag) {
     let thread = kernel.enter();
     let tag = Tag(thread.frame().rax.get());
-    kernel
-        .trace
-        .record_message(Event::Call, thread.address(), tag.0);
+    kernel.trace.record_message(Event::Call, thread.address(), tag.0);
     (thread, tag)
 }
 
@@ -184,9 +182,7 @@ const REPLY_RECV: Flags = REPLY.union(Flags::TIMED);
 /// R10, if it is a deadline.
 #[inline(always)]
 fn deadline(thread: ThreadRef, tag: Tag) -> Option<u64> {
-    tag.flags()
-        .contains(Flags::TIMED)
-        .then(|| thread.frame().r10.get())
+    tag.flags().contains(Flags::TIMED).then(|| thread.frame().r10.get())
 }
 
 #[inline(always)]
@@ -276,11 +272,7 @@ fn check_reply(
     tag: Tag,
 ) -> Result<(Option<Ref<Reply>>, Option<ThreadRef>), Error> {
     let flags = tag.flags();
-    let via = if flags.contains(Flags::VIA) {
-        Some(reply_object(thread)?)
-    } else {
-        None
-    };
+    let via = if flags.contains(Flags::VIA) { Some(reply_object(thread)?) } else { None };
     if flags.contains(Flags::CAP) {
         check_transfer(thread, None)?;
     }
@@ -301,10 +293,7 @@ fn check_reply(
 
 #[inline(never)]
 fn copy_payload(thread: ThreadRef, client: ThreadRef) -> Result<(), Error> {
-    let payload = Payload {
-        address: thread.frame().rdx.get(),
-        length: thread.frame().r8.get(),
-    };
+    let payload = Payload { address: thread.frame().rdx.get(), length: thread.frame().r8.get() };
     ipc::copy_payload(thread, client, payload)
 }
 
@@ -328,10 +317,7 @@ fn check_transfer(thread: ThreadRef, through: Option<SlotRef>) -> Result<(), Err
 #[inline(always)]
 fn record_leases(thread: ThreadRef, tag: Tag) {
     let frame = thread.frame();
-    thread.leases[0].set(Lease {
-        base: frame.rdx.get(),
-        bits: frame.r8.get(),
-    });
+    thread.leases[0].set(Lease { base: frame.rdx.get(), bits: frame.r8.get() });
     if tag.flags().contains(Flags::LEASES) {
         record_more_leases(thread);
     }
@@ -341,10 +327,7 @@ fn record_leases(thread: ThreadRef, tag: Tag) {
 fn record_more_leases(thread: ThreadRef) {
     for index in 1..4 {
         let word = buffer::lease(index) / 8;
-        thread.leases[index].set(Lease {
-            base: thread.word(word),
-            bits: thread.word(word + 1),
-        });
+        thread.leases[index].set(Lease { base: thread.word(word), bits: thread.word(word + 1) });
     }
     thread.lease_count.set(4);
 }

@@ -197,18 +197,14 @@ impl Thread {
         // SAFETY: `set_state` or the fast path packed a reference to a live object, and its end clears the state first.
         unsafe {
             match wait & TAG {
-                RECEIVING => ThreadState::Receiving {
-                    from: Ref::from_address(pointer),
-                },
-                AWAITING_THREAD => ThreadState::AwaitingReply {
-                    from: Holder::Thread(Ref::from_address(wait)),
-                },
-                AWAITING_PARKED => ThreadState::AwaitingReply {
-                    from: Holder::Reply(Ref::from_address(pointer)),
-                },
-                SENDING => ThreadState::Sending {
-                    to: Ref::from_address(pointer),
-                },
+                RECEIVING => ThreadState::Receiving { from: Ref::from_address(pointer) },
+                AWAITING_THREAD => {
+                    ThreadState::AwaitingReply { from: Holder::Thread(Ref::from_address(wait)) }
+                }
+                AWAITING_PARKED => {
+                    ThreadState::AwaitingReply { from: Holder::Reply(Ref::from_address(pointer)) }
+                }
+                SENDING => ThreadState::Sending { to: Ref::from_address(pointer) },
                 READY => ThreadState::Ready,
                 _ => ThreadState::Inactive,
             }
@@ -229,12 +225,10 @@ impl Thread {
             ThreadState::Ready => READY,
             ThreadState::Sending { to } => to.address() | SENDING,
             ThreadState::Receiving { from } => from.address() | RECEIVING,
-            ThreadState::AwaitingReply {
-                from: Holder::Thread(server),
-            } => server.address(),
-            ThreadState::AwaitingReply {
-                from: Holder::Reply(reply),
-            } => reply.address() | AWAITING_PARKED,
+            ThreadState::AwaitingReply { from: Holder::Thread(server) } => server.address(),
+            ThreadState::AwaitingReply { from: Holder::Reply(reply) } => {
+                reply.address() | AWAITING_PARKED
+            }
         });
     }
 
@@ -251,11 +245,7 @@ impl Thread {
     #[inline]
     pub fn debt(&self) -> Owed {
         let caller = self.fast_caller.get();
-        if caller != nobody() {
-            Owed::Caller(caller)
-        } else {
-            self.owed.get()
-        }
+        if caller != nobody() { Owed::Caller(caller) } else { self.owed.get() }
     }
 
     /// The caller it owes a reply, if it does not receive.
@@ -353,8 +343,7 @@ impl Thread {
 
     fn update_fast_slots(&self) {
         let usual = self.flags.get().is_empty();
-        self.fast_slots
-            .set(if usual { self.table_slots.get() } else { 0 });
+        self.fast_slots.set(if usual { self.table_slots.get() } else { 0 });
     }
 
     /// The slot at an index of its table. Index 0 is the table's own and never found.

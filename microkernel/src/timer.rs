@@ -25,13 +25,8 @@ pub struct Timer {
 
 impl Timer {
     /// Nothing due.
-    pub const fn new() -> Self {
-        Self {
-            deadlines: Deadlines::new(),
-            turn_end: NEVER,
-            turn: NEVER,
-            armed: NEVER,
-        }
+    pub(crate) const fn new() -> Self {
+        Self { deadlines: Deadlines::new(), turn_end: NEVER, turn: NEVER, armed: NEVER }
     }
 
     /// From now on `thread` gives up at `deadline` (absolute TSC).
@@ -77,12 +72,6 @@ impl Timer {
         if thread.timer.is_linked() {
             self.deadlines.remove(thread);
         }
-    }
-}
-
-impl Default for Timer {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -17,11 +17,7 @@ pub struct Trace {
 impl Trace {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self {
-            ring: [Record::NONE; SIZE],
-            written: 0,
-            on: false,
-        }
+        Self { ring: [Record::NONE; SIZE], written: 0, on: false }
     }
 
     /// Switches tracing on or off: with it no system call takes the fast path, which records nothing.
@@ -98,12 +94,7 @@ mod tests {
         trace.record(Event::Switch, 3, 4);
         trace.set_on(true);
         trace.record_message(Event::Call, 5, 6);
-        let record = |event, time, first, second| Record {
-            event,
-            time,
-            first,
-            second,
-        };
+        let record = |event, time, first, second| Record { event, time, first, second };
         let expected = [record(Event::Switch, 0, 3, 4), record(Event::Call, 9, 5, 6)];
         assert!(trace.last(SIZE).eq(expected));
     }

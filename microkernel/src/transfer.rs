@@ -18,10 +18,8 @@ pub fn pass(sender: ThreadRef, receiver: ThreadRef) -> bool {
     if offer.pass == 0 || wish.receive == 0 {
         return false;
     }
-    let (Ok(from), Ok(to)) = (
-        sender.slot(offer.pass as u64),
-        receiver.slot(wish.receive as u64),
-    ) else {
+    let (Ok(from), Ok(to)) = (sender.slot(offer.pass as u64), receiver.slot(wish.receive as u64))
+    else {
         return false;
     };
     if from == to || !passable(from) || !to.is_empty() {

@@ -28,9 +28,7 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
 #[inline(always)]
 fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
     if let Some(irq) = kernel.vectors.get(vector) {
-        kernel
-            .trace
-            .record(Event::Interrupt, vector as u64, interrupted.address());
+        kernel.trace.record(Event::Interrupt, vector as u64, interrupted.address());
         arch::apic::end_of_interrupt();
         if let Some(receiver) = irq::fire(kernel, irq) {
             kernel.preempt(receiver);
@@ -45,16 +43,12 @@ fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
 
 #[inline(never)]
 fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
-    kernel
-        .trace
-        .record(Event::Trap, thread.address(), vector as u64);
-    thread
-        .fault_address
-        .set(if vector as u64 == fault::PAGE_FAULT {
-            arch::cpu::fault_address()
-        } else {
-            0
-        });
+    kernel.trace.record(Event::Trap, thread.address(), vector as u64);
+    thread.fault_address.set(if vector as u64 == fault::PAGE_FAULT {
+        arch::cpu::fault_address()
+    } else {
+        0
+    });
     let slot = thread.fault_slot();
     match object::named(slot, abi::object::endpoint::CALL) {
         Ok(endpoint) => {
@@ -76,9 +70,7 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
 
 fn stop(thread: ThreadRef) {
     thread.set_state(ThreadState::Inactive);
-    thread
-        .stopped_by
-        .set(thread.frame().vector.get() & 0xff | 1 << 8);
+    thread.stopped_by.set(thread.frame().vector.get() & 0xff | 1 << 8);
 }
 
 /// Writes the message about a thread's fault.
@@ -88,15 +80,8 @@ pub fn deliver(sender: ThreadRef, server: ThreadRef) {
     frame.store_registers(server.block_address());
     let low = (fault::EXTRA as u64) << 8 | Flags::FAULT.bits() as u64;
     let cause = frame.vector.get() & 0xff | frame.error.get() << 32;
-    let words = [
-        cause,
-        sender.fault_address.get(),
-        frame.rip.get(),
-        frame.rsp.get(),
-    ];
-    server
-        .frame()
-        .set_message(low, sender.badge.get(), 0, words);
+    let words = [cause, sender.fault_address.get(), frame.rip.get(), frame.rsp.get()];
+    server.frame().set_message(low, sender.badge.get(), 0, words);
 }
 
 /// Whether a reply to a fault can be carried out.
@@ -119,9 +104,7 @@ pub fn answer(client: ThreadRef, server: ThreadRef, tag: Tag) -> Option<ThreadRe
     if tag.extra() == fault::EXTRA {
         let [_, _, rip, rsp] = server.frame().words();
         // `check_answer` saw the same RIP.
-        client
-            .frame()
-            .load_registers(rip, rsp, server.block_address());
+        client.frame().load_registers(rip, rsp, server.block_address());
     }
     client.set_state(ThreadState::Ready);
     Some(client)

@@ -19,11 +19,7 @@ pub fn insert_child(parent: SlotRef, new: SlotRef) -> Result<(), Error> {
 
 /// Whether `parent` may have children.
 pub fn check_depth(parent: SlotRef) -> Result<(), Error> {
-    if parent.depth() + 1 < MAX_DEPTH {
-        Ok(())
-    } else {
-        Err(Error::TooDeep)
-    }
+    if parent.depth() + 1 < MAX_DEPTH { Ok(()) } else { Err(Error::TooDeep) }
 }
 
 /// Links `new` as a root of its own, right after `position`.

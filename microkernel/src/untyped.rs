@@ -42,12 +42,7 @@ impl Request {
         if !(1..=COUNT_LIMIT).contains(&count) {
             return Err(Error::InvalidArgument);
         }
-        Ok(Self {
-            kind,
-            size_bits: (word >> 8) as u8,
-            count,
-            rights: child_rights as Rights,
-        })
+        Ok(Self { kind, size_bits: (word >> 8) as u8, count, rights: child_rights as Rights })
     }
 
     /// Size of one object in bytes, a power of two.
@@ -59,10 +54,9 @@ impl Request {
                 (captable::MIN_BITS..=captable::MAX_BITS).contains(&bits),
                 slot::SIZE.checked_shl(bits as u32),
             ),
-            Kind::Space => (
-                (space::MIN_BITS..=space::MAX_BITS).contains(&bits),
-                1u64.checked_shl(bits as u32),
-            ),
+            Kind::Space => {
+                ((space::MIN_BITS..=space::MAX_BITS).contains(&bits), 1u64.checked_shl(bits as u32))
+            }
             Kind::Frame => (bits == 12 || bits == 21, 1u64.checked_shl(bits as u32)),
             Kind::Thread => (true, Some(thread::SIZE)),
             Kind::Endpoint => (true, Some(endpoint::SIZE)),
@@ -92,19 +86,12 @@ struct Marks {
 
 impl Marks {
     fn of(slot: SlotRef) -> Self {
-        if !tree::has_children(slot) {
-            // Nothing made from it is left: it starts again. What was used is dirty, what lies beyond is as it was.
-            let dirty = (slot.data() & 0xffff_ffff) * UNIT;
-            let zeroed = (slot.data() >> 32) * UNIT;
-            return Self {
-                used: 0,
-                zeroed: if dirty == 0 { zeroed } else { 0 },
-            };
+        let (used, zeroed) = ((slot.data() & 0xffff_ffff) * UNIT, (slot.data() >> 32) * UNIT);
+        if used > 0 && !tree::has_children(slot) {
+            // Nothing made from it is left: it starts again. What was used is dirty, and the rest need not be remembered.
+            return Self { used: 0, zeroed: 0 };
         }
-        Self {
-            used: (slot.data() & 0xffff_ffff) * UNIT,
-            zeroed: (slot.data() >> 32) * UNIT,
-        }
+        Self { used, zeroed }
     }
 
     fn store(self, slot: SlotRef) {
@@ -140,20 +127,12 @@ pub fn retype(
         }
     }
     if request.kind == Kind::Space && (request.count > 1 || !kernel.spaces.available()) {
-        return Err(if request.count > 1 {
-            Error::InvalidArgument
-        } else {
-            Error::OutOfIds
-        });
+        return Err(if request.count > 1 { Error::InvalidArgument } else { Error::OutOfIds });
     }
     let marks = Marks::of(untyped);
     let start = (untyped.object() + marks.used).next_multiple_of(size) - untyped.object();
-    let end = size
-        .checked_mul(request.count)
-        .and_then(|bytes| start.checked_add(bytes));
-    let end = end
-        .filter(|&end| end <= 1 << untyped.extra())
-        .ok_or(Error::OutOfMemory)?;
+    let end = size.checked_mul(request.count).and_then(|bytes| start.checked_add(bytes));
+    let end = end.filter(|&end| end <= 1 << untyped.extra()).ok_or(Error::OutOfMemory)?;
     let mut zeroed = marks.zeroed;
     if request.kind != Kind::Untyped && zeroed < end {
         // Of a Thread, only the message buffer must be zero: the page before it is the kernel's own.
@@ -162,11 +141,7 @@ pub fn retype(
             _ => marks.used,
         };
         zeroed = zero(untyped.object(), zeroed.max(first), end);
-        Marks {
-            used: marks.used,
-            zeroed,
-        }
-        .store(untyped);
+        Marks { used: marks.used, zeroed }.store(untyped);
         if zeroed < end || request.count > AFTER_ZEROING {
             return Err(Error::Again);
         }
@@ -174,13 +149,7 @@ pub fn retype(
     for index in 0..request.count {
         let physical = untyped.object() + start + index * size;
         let slot = captable::slot_at(table, first + index)?;
-        let cap = create(
-            kernel,
-            physical,
-            request,
-            untyped,
-            zeroed >= start + (index + 1) * size,
-        )?;
+        let cap = create(kernel, physical, request, untyped, zeroed >= start + (index + 1) * size)?;
         tree::insert_child(untyped, slot)?;
         slot.set(cap);
     }
@@ -193,11 +162,7 @@ fn zero(base: u64, from: u64, to: u64) -> u64 {
     let to = to.min(from + ZERO_LIMIT);
     // SAFETY: the range lies above the watermark of an Untyped: nothing uses it.
     unsafe {
-        core::ptr::write_bytes(
-            mem::to_virtual(base + from) as *mut u8,
-            0,
-            (to - from) as usize,
-        )
+        core::ptr::write_bytes(mem::to_virtual(base + from) as *mut u8, 0, (to - from) as usize)
     };
     to
 }
@@ -246,20 +211,13 @@ fn create(
         }
         Kind::Frame => {
             cap.object = physical;
-            cap.flags.set(
-                Flags::LARGE,
-                request.size_bits as u64 > PAGE.trailing_zeros() as u64,
-            );
+            cap.flags.set(Flags::LARGE, request.size_bits as u64 > PAGE.trailing_zeros() as u64);
         }
         Kind::Untyped => {
             cap.object = physical;
             cap.rights = request.rights & untyped.rights();
             cap.extra = request.size_bits as u32;
-            cap.data = if is_zero {
-                ((1u64 << request.size_bits) / UNIT) << 32
-            } else {
-                0
-            };
+            cap.data = if is_zero { ((1u64 << request.size_bits) / UNIT) << 32 } else { 0 };
         }
         _ => {}
     }

@@ -28,11 +28,7 @@ pub enum Direction {
 impl Direction {
     /// From the operation's label.
     pub fn from_label(label: u32) -> Self {
-        if label == reply::LEASE_READ {
-            Self::FromLender
-        } else {
-            Self::ToLender
-        }
+        if label == reply::LEASE_READ { Self::FromLender } else { Self::ToLender }
     }
 }
 
@@ -63,11 +59,7 @@ impl Lease {
             .filter(|&end| bits.contains(right) && end <= bits.length())
             .ok_or(Error::LeaseBounds)?;
         // What a caller lends is not checked before it is used.
-        lease
-            .base
-            .checked_add(end)
-            .filter(|&end| end <= USER_END)
-            .ok_or(Error::LeaseFault)?;
+        lease.base.checked_add(end).filter(|&end| end <= USER_END).ok_or(Error::LeaseFault)?;
         Ok(lease.base + offset)
     }
 }
@@ -84,11 +76,7 @@ pub enum Side {
 impl Side {
     /// The error for a page missing on this side, if the lender is on side `lender`.
     pub fn error(self, lender: Side) -> Error {
-        if self == lender {
-            Error::LeaseFault
-        } else {
-            Error::BadBuffer
-        }
+        if self == lender { Error::LeaseFault } else { Error::BadBuffer }
     }
 }
 
@@ -105,10 +93,7 @@ pub struct Copied {
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {
-        let stop = |side| Copied {
-            moved,
-            result: Err(side),
-        };
+        let stop = |side| Copied { moved, result: Err(side) };
         let (from, to) = (from + moved, to + moved);
         let Some(source) = arch::paging::translate(from_root, from, false) else {
             return stop(Side::From);
@@ -128,8 +113,5 @@ pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Co
         };
         moved += chunk;
     }
-    Copied {
-        moved,
-        result: Ok(()),
-    }
+    Copied { moved, result: Ok(()) }
 }

@@ -42,14 +42,8 @@ impl Numbers {
 fn memory(hint: u64, size: u64) -> u64 {
     let (read, write) = (ProtFlags::READ, ProtFlags::WRITE);
     // SAFETY: a new mapping, nobody else's memory.
-    let address = unsafe {
-        mmap_anonymous(
-            hint as *mut _,
-            size as usize,
-            read | write,
-            MapFlags::PRIVATE,
-        )
-    };
+    let address =
+        unsafe { mmap_anonymous(hint as *mut _, size as usize, read | write, MapFlags::PRIVATE) };
     let address = address.expect("there is memory") as u64;
     assert!(address < 1 << 44, "{address:#x}");
     address
@@ -116,10 +110,7 @@ fn run(features: Features, hint: u64) {
             (4 | 5, Some(_)) => {}
             (_, Some(_)) => {
                 let loaded = kernel.loaded_root();
-                let in_use = living
-                    .iter()
-                    .flatten()
-                    .any(|space| space.cr3.get() == loaded);
+                let in_use = living.iter().flatten().any(|space| space.cr3.get() == loaded);
                 if !in_use {
                     continue;
                 }

@@ -57,12 +57,7 @@ pub struct Record {
 
 impl Record {
     /// Nothing.
-    pub const NONE: Self = Self {
-        event: Event::None,
-        time: 0,
-        first: 0,
-        second: 0,
-    };
+    pub const NONE: Self = Self { event: Event::None, time: 0, first: 0, second: 0 };
     /// Words in the message buffer.
     pub const WORDS: usize = 4;
 
@@ -73,12 +68,7 @@ impl Record {
 
     /// From words of the message buffer; `None` if the event is unknown.
     pub fn from_words([what, time, first, second]: [u64; Self::WORDS]) -> Option<Self> {
-        Some(Self {
-            event: Event::from_number(what as u8)?,
-            time,
-            first,
-            second,
-        })
+        Some(Self { event: Event::from_number(what as u8)?, time, first, second })
     }
 }
 

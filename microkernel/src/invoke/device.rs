@@ -61,9 +61,7 @@ pub(super) fn ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
     need(slot.rights(), right)?;
     let [port, width, argument, _] = thread.frame().words();
     let (base, count) = (slot.data() & 0xffff, slot.data() >> 16);
-    let inside = port
-        .checked_add(width)
-        .is_some_and(|end| port >= base && end <= base + count);
+    let inside = port.checked_add(width).is_some_and(|end| port >= base && end <= base + count);
     if !matches!(width, 1 | 2 | 4) || !inside {
         return Err(Error::InvalidArgument);
     }
@@ -72,10 +70,7 @@ pub(super) fn ioports(thread: ThreadRef, slot: SlotRef, label: u32) -> Answer {
         ioports_op::IN => return value(thread, arch::port::read(port, width)),
         ioports_op::OUT => arch::port::write(port, width, argument),
         ioports_op::IN_BLOCK | ioports_op::OUT_BLOCK => {
-            if argument
-                .checked_mul(width)
-                .is_none_or(|bytes| bytes > ioports_op::BLOCK as u64)
-            {
+            if argument.checked_mul(width).is_none_or(|bytes| bytes > ioports_op::BLOCK as u64) {
                 return Err(Error::InvalidArgument);
             }
             arch::port::block(

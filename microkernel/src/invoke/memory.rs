@@ -44,11 +44,7 @@ pub(super) fn captable(
     table: SlotRef,
     label: u32,
 ) -> Answer {
-    let right = if label == table_op::IDENTIFY {
-        table_op::INSPECT
-    } else {
-        table_op::WRITE
-    };
+    let right = if label == table_op::IDENTIFY { table_op::INSPECT } else { table_op::WRITE };
     need(table.rights(), right)?;
     let [index, source, rights, word] = thread.frame().words();
     let slot = captable::slot_at(table, index)?;
@@ -67,11 +63,7 @@ pub(super) fn captable(
         table_op::DELETE => lifetime::delete(kernel, slot, &mut Budget::new())?,
         table_op::REVOKE => lifetime::revoke(kernel, slot, &mut Budget::new())?,
         table_op::IDENTIFY => {
-            let own = if source == 0 {
-                None
-            } else {
-                Some(thread.slot(source)?)
-            };
+            let own = if source == 0 { None } else { Some(thread.slot(source)?) };
             if let Some(own) = own {
                 check(own, Kind::Endpoint, endpoint_right::RECV)?;
             }
@@ -92,14 +84,9 @@ pub(super) fn space(
     need(rights, space_op::MAP_RIGHT)?;
     let [frame, address, rights, _] = thread.frame().words();
     match label {
-        space_op::MAP => space::map(
-            kernel,
-            target,
-            thread.slot(frame)?,
-            address,
-            rights as Rights,
-            rights >> 8,
-        )?,
+        space_op::MAP => {
+            space::map(kernel, target, thread.slot(frame)?, address, rights as Rights, rights >> 8)?
+        }
         space_op::UNMAP => {
             let frame = thread.slot(frame)?;
             check(frame, Kind::Frame, 0)?;

@@ -91,22 +91,16 @@ fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {
             let lent = Lease::of(client, index, direction, offset, length)?;
             let (own_root, lender_root) = (thread.cr3.get(), client.cr3.get());
             let (copied, lender) = match direction {
-                Direction::FromLender => (
-                    usermem::copy(lender_root, lent, own_root, own, length),
-                    Side::From,
-                ),
-                Direction::ToLender => (
-                    usermem::copy(own_root, own, lender_root, lent, length),
-                    Side::To,
-                ),
+                Direction::FromLender => {
+                    (usermem::copy(lender_root, lent, own_root, own, length), Side::From)
+                }
+                Direction::ToLender => {
+                    (usermem::copy(own_root, own, lender_root, lent, length), Side::To)
+                }
             };
             // The count of bytes moved comes back even with an error.
-            let status = copied
-                .result
-                .map_or_else(|side| side.error(lender) as u64, |()| 0);
-            thread
-                .frame()
-                .set_message(status, 0, 0, [copied.moved, 0, 0, 0]);
+            let status = copied.result.map_or_else(|side| side.error(lender) as u64, |()| 0);
+            thread.frame().set_message(status, 0, 0, [copied.moved, 0, 0, 0]);
             Ok(Results::InFrame)
         }
         reply_op::LEASE_INFO => {

@@ -62,12 +62,7 @@ pub(super) fn system(kernel: &mut Kernel, thread: ThreadRef, slot: SlotRef, labe
         system_op::INFO => {
             return answer(
                 thread,
-                [
-                    kernel.tsc_hz,
-                    kernel.boot_time,
-                    kernel.idle.paid.get(),
-                    kernel.longest_section,
-                ],
+                [kernel.tsc_hz, kernel.boot_time, kernel.idle.paid.get(), kernel.longest_section],
             );
         }
         _ => return Err(Error::InvalidOperation),
@@ -82,9 +77,7 @@ fn trace(kernel: &Kernel, thread: ThreadRef, position: u64) -> Answer {
     while count < system_op::TRACE_BLOCK as u64
         && let Some((_, record)) = kernel.trace.get(first + count)
     {
-        for (index, word) in record.to_words().into_iter().enumerate() {
-            thread.set_word(4 + count as usize * Record::WORDS + index, word);
-        }
+        thread.store_words(4 + count as usize * Record::WORDS, &record.to_words());
         count += 1;
     }
     answer(thread, [count, first, 0, 0])
@@ -118,13 +111,6 @@ fn device_frame(system: SlotRef, slot: SlotRef, physical: u64, bits: u64) -> Res
     make(
         system,
         slot,
-        Capability {
-            object: physical,
-            data: 0,
-            kind: Kind::Frame,
-            rights,
-            flags,
-            extra: 0,
-        },
+        Capability { object: physical, data: 0, kind: Kind::Frame, rights, flags, extra: 0 },
     )
 }

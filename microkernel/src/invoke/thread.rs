@@ -60,25 +60,12 @@ pub(super) fn thread(
         }
         thread_op::SUSPEND => ipc::suspend(kernel, target),
         thread_op::CANCEL => ipc::cancel(kernel, target, Error::Cancelled),
-        thread_op::READ_REGISTERS => {
-            for (index, word) in target
-                .frame()
-                .registers()
-                .to_words()
-                .into_iter()
-                .enumerate()
-            {
-                thread.set_word(4 + index, word);
-            }
-        }
+        thread_op::READ_REGISTERS => thread.store_words(4, &target.frame().registers().to_words()),
         thread_op::WRITE_REGISTERS => {
             if target.state() != ThreadState::Inactive {
                 return Err(Error::BadState);
             }
-            let registers = core::array::from_fn(|index| thread.word(4 + index));
-            target
-                .frame()
-                .set_registers(&Registers::from_words(registers))?;
+            target.frame().set_registers(&Registers::from_words(thread.load_words()))?;
         }
         thread_op::FLAGS => {
             let [fpu, traced, ..] = thread.frame().words();
@@ -95,10 +82,7 @@ pub(super) fn thread(
         }
         thread_op::INFO => {
             let state = target.state_number() as u64;
-            return answer(
-                thread,
-                [state, target.paid.get(), target.stopped_by.get(), 0],
-            );
+            return answer(thread, [state, target.paid.get(), target.stopped_by.get(), 0]);
         }
         _ => return Err(Error::InvalidOperation),
     }
@@ -114,11 +98,7 @@ fn configure(kernel: &mut Kernel, thread: ThreadRef, target: ThreadRef) -> Resul
     check(table, Kind::CapTable, 0)?;
     let space_slot = thread.slot(space)?;
     let space: Ref<Space> = named(space_slot, space_op::MAP_RIGHT)?;
-    let fault = if fault == 0 {
-        None
-    } else {
-        Some(thread.slot(fault)?)
-    };
+    let fault = if fault == 0 { None } else { Some(thread.slot(fault)?) };
     if let Some(fault) = fault {
         check(fault, Kind::Endpoint, endpoint_right::CALL)?;
         tree::check_depth(fault)?;

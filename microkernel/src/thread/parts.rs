@@ -13,10 +13,7 @@ use crate::{
 impl ThreadRef {
     /// Changes [`Thread::flags`] of an Inactive thread. One that gets the FPU finds the initial state there.
     pub fn set_flags(self, flags: ThreadFlags) {
-        if flags
-            .difference(self.flags.get())
-            .contains(ThreadFlags::FPU)
-        {
+        if flags.difference(self.flags.get()).contains(ThreadFlags::FPU) {
             self.fpu().reset();
         }
         self.flags.set(flags);
@@ -68,11 +65,7 @@ impl ThreadRef {
         assert!(index < 512);
         // SAFETY: the buffer is the second page of the Thread object. User programs write it too, so it is only
         // ever read and written through raw volatile accesses.
-        unsafe {
-            (self.buffer_page() as *const u64)
-                .add(index)
-                .read_volatile()
-        }
+        unsafe { (self.buffer_page() as *const u64).add(index).read_volatile() }
     }
 
     /// Writes word `index` of the message buffer.
@@ -80,11 +73,24 @@ impl ThreadRef {
     pub fn set_word(self, index: usize, value: u64) {
         assert!(index < 512);
         // SAFETY: as in `word`.
-        unsafe {
-            (self.buffer_page() as *mut u64)
-                .add(index)
-                .write_volatile(value)
-        }
+        unsafe { (self.buffer_page() as *mut u64).add(index).write_volatile(value) }
+    }
+
+    /// Writes words of the message buffer, from word `first` on.
+    pub fn store_words(self, first: usize, words: &[u64]) {
+        assert!(first + words.len() <= 512);
+        let to = self.buffer_page() + first as u64 * 8;
+        // SAFETY: as in `word`; the assembly keeps nothing in mind of what it wrote.
+        unsafe { arch::cpu::copy_words(words.as_ptr() as u64, to, words.len()) }
+    }
+
+    /// Reads words of the message buffer, from word 4 on.
+    pub fn load_words<const COUNT: usize>(self) -> [u64; COUNT] {
+        const { assert!(COUNT <= 508) };
+        let mut words = [0; COUNT];
+        // SAFETY: as in `store_words`.
+        unsafe { arch::cpu::copy_words(self.block_address(), words.as_mut_ptr() as u64, COUNT) };
+        words
     }
 
     /// Copies extra message words (from word 4 on) out of the buffer of `from`.

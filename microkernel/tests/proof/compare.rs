@@ -40,11 +40,7 @@ pub fn compare(world: &mut World, model: &Model) -> Result<(), Complaint> {
     census.check_ipc(kernel)?;
     tree(&census, model)?;
     let current = (kernel.current() != kernel.idle).then(|| name(kernel.current()));
-    demand!(
-        current == model.current,
-        "{current:x?} runs, expected {:x?}",
-        model.current
-    );
+    demand!(current == model.current, "{current:x?} runs, expected {:x?}", model.current);
     for priority in 0..=255 {
         let actual = kernel.ready.members(priority).map(name);
         let expected = model.ready.get(&(priority as i32)).into_iter().flatten();
@@ -102,15 +98,10 @@ pub fn compare(world: &mut World, model: &Model) -> Result<(), Complaint> {
 /// Compares the contents of frames and buffers, and what is mapped where: slower, so not after every step.
 pub fn compare_memory(world: &World, model: &Model) -> Result<(), Complaint> {
     for (&page, expected) in &model.memory {
-        demand!(
-            world.page(page) == **expected,
-            "the page at {page:#x} differs"
-        );
+        demand!(world.page(page) == **expected, "the page at {page:#x} differs");
     }
     let spaces = model.spaces.values();
-    let used: BTreeSet<u64> = spaces
-        .flat_map(|space| space.pages.keys().copied())
-        .collect();
+    let used: BTreeSet<u64> = spaces.flat_map(|space| space.pages.keys().copied()).collect();
     for (&space, expected) in &model.spaces {
         for &address in &used {
             for write in [false, true] {
@@ -137,11 +128,7 @@ fn tree(census: &Census, model: &Model) -> Result<(), Complaint> {
         left.extend(model.caps[&place].children.iter().rev());
     }
     let slots: Vec<SlotRef> = expected.iter().map(|&place| slot(place)).collect();
-    demand!(
-        slots == census.slots,
-        "the tree differs: {:?}, expected {slots:?}",
-        census.slots
-    );
+    demand!(slots == census.slots, "the tree differs: {:?}, expected {slots:?}", census.slots);
     for (&place, slot) in expected.iter().zip(slots) {
         let cap = &model.caps[&place];
         let (actual, flags) = (slot.get(), slot.flags());
@@ -248,22 +235,10 @@ fn endpoints(census: &Census, model: &Model) -> Result<(), Complaint> {
     );
     for (&address, expected) in &model.endpoints {
         let actual = at::<Endpoint>(address);
-        let same = actual
-            .senders()
-            .map(name)
-            .eq(expected.senders.iter().copied())
-            && actual
-                .receivers()
-                .map(name)
-                .eq(expected.receivers.iter().copied())
-            && actual
-                .pending()
-                .map(|irq| irq.address())
-                .eq(expected.pending.iter().copied());
-        demand!(
-            same,
-            "the queues of endpoint {address:#x} differ from {expected:x?}"
-        );
+        let same = actual.senders().map(name).eq(expected.senders.iter().copied())
+            && actual.receivers().map(name).eq(expected.receivers.iter().copied())
+            && actual.pending().map(|irq| irq.address()).eq(expected.pending.iter().copied());
+        demand!(same, "the queues of endpoint {address:#x} differ from {expected:x?}");
     }
     for (&address, expected) in &model.replies {
         let actual = at::<Reply>(address).caller.get().map(name);

@@ -17,47 +17,24 @@ fn tag(op: Op, extra: usize, flags: Flags) -> u64 {
 }
 
 pub fn call_endpoint() -> Call {
-    Call {
-        rax: tag(Op::Call, 0, Flags::empty()),
-        rdi: ENDPOINT,
-        ..Call::default()
-    }
+    Call { rax: tag(Op::Call, 0, Flags::empty()), rdi: ENDPOINT, ..Call::default() }
 }
 
 pub fn reply_recv() -> Call {
-    Call {
-        rax: tag(Op::ReplyRecv, 0, Flags::empty()),
-        rdi: ENDPOINT,
-        ..Call::default()
-    }
+    Call { rax: tag(Op::ReplyRecv, 0, Flags::empty()), rdi: ENDPOINT, ..Call::default() }
 }
 
 pub fn receive() -> Call {
-    Call {
-        rax: tag(Op::Recv, 0, Flags::empty()),
-        rdi: ENDPOINT,
-        ..Call::default()
-    }
+    Call { rax: tag(Op::Recv, 0, Flags::empty()), rdi: ENDPOINT, ..Call::default() }
 }
 
 fn timed(call: Call) -> Call {
-    Call {
-        rax: call.rax | Flags::TIMED.bits() as u64,
-        r10: 1 << 40,
-        ..call
-    }
+    Call { rax: call.rax | Flags::TIMED.bits() as u64, r10: 1 << 40, ..call }
 }
 
 fn with_slot(call: Call) -> Call {
-    let transfer = Transfer {
-        receive: 60,
-        ..Transfer::default()
-    };
-    Call {
-        rax: call.rax | Flags::CAP.bits() as u64,
-        r9: transfer.to_bits(),
-        ..call
-    }
+    let transfer = Transfer { receive: 60, ..Transfer::default() };
+    Call { rax: call.rax | Flags::CAP.bits() as u64, r9: transfer.to_bits(), ..call }
 }
 
 /// A world where only root runs, at the top priority, and sets the scene; threads are numbered 0 to 3, priorities are
@@ -82,18 +59,10 @@ impl Scene {
     #[track_caller]
     fn runs(&mut self, thread: u64) {
         let running = self.0.model.current.expect("somebody runs");
-        let root = self
-            .0
-            .model
-            .threads
-            .values()
-            .find(|thread| thread.ceiling == 255);
+        let root = self.0.model.threads.values().find(|thread| thread.ceiling == 255);
         let table = root.and_then(|root| root.table).expect("root's table");
         let slot = crate::model::Place::Slot(table, THREADS + thread);
-        assert_eq!(
-            running, self.0.model.caps[&slot].object,
-            "thread {thread} does not run"
-        );
+        assert_eq!(running, self.0.model.caps[&slot].object, "thread {thread} does not run");
     }
 
     /// Root starts a thread, which does this.
@@ -114,8 +83,7 @@ impl Scene {
 
     /// Root sets a priority.
     fn priority(&mut self, thread: u64, priority: u64) {
-        self.0
-            .done(THREADS + thread, thread::PRIORITY, [priority, 40, 0, 0]);
+        self.0.done(THREADS + thread, thread::PRIORITY, [priority, 40, 0, 0]);
     }
 
     /// Thread 3 receives; thread 0 is about to call it.
@@ -161,10 +129,7 @@ fn call_is_fast_exactly_when_nothing_is_unusual() {
     assert!(!scene.takes(call_endpoint()), "a receiver with a deadline");
     let mut scene = Scene::new().server_waits(with_slot(receive()));
     scene.start(0);
-    assert!(
-        !scene.takes(call_endpoint()),
-        "a receiver with a receive slot"
-    );
+    assert!(!scene.takes(call_endpoint()), "a receiver with a receive slot");
     let mut scene = Scene::new();
     scene.start(0);
     assert!(!scene.takes(call_endpoint()), "no receiver");
@@ -220,17 +185,11 @@ fn reply_recv_is_fast_exactly_when_nothing_is_unusual() {
         (timed(call_endpoint()), "a caller with a deadline"),
         (with_slot(call_endpoint()), "a caller with a receive slot"),
     ] {
-        assert!(
-            !Scene::new().server_owes(call).takes(reply_recv()),
-            "{what}"
-        );
+        assert!(!Scene::new().server_owes(call).takes(reply_recv()), "{what}");
     }
     let mut leases = call_endpoint();
     leases.rax |= Flags::LEASES.bits() as u64;
-    assert!(
-        !Scene::new().server_owes(leases).takes(reply_recv()),
-        "four leases"
-    );
+    assert!(!Scene::new().server_owes(leases).takes(reply_recv()), "four leases");
     // Nobody to answer: it received nothing.
     let mut scene = Scene::new();
     scene.start(3);
@@ -286,11 +245,7 @@ fn reply_recv_is_fast_only_if_nobody_waits_for_the_server_or_the_processor() {
         let mut scene = Scene::new().server_owes(call_endpoint());
         scene.0.done(12, thread::PRIORITY, [priority, 40, 0, 0]);
         scene.0.done(12, thread::START, [0; 4]);
-        assert_eq!(
-            scene.takes(reply_recv()),
-            fast,
-            "ready at {priority}, client at 10"
-        );
+        assert_eq!(scene.takes(reply_recv()), fast, "ready at {priority}, client at 10");
     }
 }
 
@@ -299,10 +254,7 @@ fn an_answer_to_a_fault_is_fast_if_it_resumes_with_all_registers() {
     const FAULTS: u64 = 7;
     let faulted = || {
         let mut scene = Scene::new();
-        let receive = Call {
-            rdi: FAULTS,
-            ..receive()
-        };
+        let receive = Call { rdi: FAULTS, ..receive() };
         scene.acts(3, receive);
         scene.start(0);
         scene.0.step(&Event::Trap {
@@ -325,21 +277,9 @@ fn an_answer_to_a_fault_is_fast_if_it_resumes_with_all_registers() {
     let others = [
         (answer(fault::STOP, fault::EXTRA, 0x40_0000), "stop"),
         (answer(fault::RESUME, 0, 0x40_0000), "no registers"),
-        (
-            answer(fault::RESUME, fault::EXTRA - 1, 0x40_0000),
-            "too few",
-        ),
-        (
-            answer(fault::RESUME, fault::EXTRA, abi::USER_END),
-            "no user address",
-        ),
-        (
-            Call {
-                rdi: ENDPOINT + 1,
-                ..all
-            },
-            "no right to receive",
-        ),
+        (answer(fault::RESUME, fault::EXTRA - 1, 0x40_0000), "too few"),
+        (answer(fault::RESUME, fault::EXTRA, abi::USER_END), "no user address"),
+        (Call { rdi: ENDPOINT + 1, ..all }, "no right to receive"),
     ];
     for (call, what) in others {
         assert!(!faulted().takes(call), "{what}");
@@ -351,10 +291,7 @@ fn an_answer_to_a_fault_is_fast_if_it_resumes_with_all_registers() {
     assert!(!scene.takes(all), "somebody ready");
     // A long reply to a call is none to a fault.
     let mut scene = Scene::new().server_owes(call_endpoint());
-    let reply = Call {
-        rdi: ENDPOINT,
-        ..all
-    };
+    let reply = Call { rdi: ENDPOINT, ..all };
     let client = scene.0.model.payer;
     assert!(scene.takes(reply));
     assert_eq!(scene.0.world.current().map(crate::inspect::name), client);

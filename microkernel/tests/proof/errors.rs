@@ -25,8 +25,7 @@ impl Provoked {
     fn by(&mut self, pair: &mut Pair, error: Error, slot: u64, label: u32, words: [u64; 4]) {
         let (status, _) = pair.invoke(slot, label, words);
         self.note(error, status);
-        pair.compare()
-            .expect("a call that failed has changed nothing else");
+        pair.compare().expect("a call that failed has changed nothing else");
     }
 
     #[track_caller]
@@ -57,79 +56,30 @@ fn of_objects(seen: &mut Provoked) {
     let pair = &mut pair;
     let memory = pair.untyped(20);
     let retype = |kind, bits, count| untyped::retype_word(kind, bits, count);
-    let unknown = Call {
-        rax: 15,
-        ..Call::default()
-    };
+    let unknown = Call { rax: 15, ..Call::default() };
     seen.by_call(pair, Error::InvalidTag, unknown);
     seen.by(pair, Error::InvalidOperation, memory, 99, [0; 4]);
     let none = [retype(Kind::Endpoint, 0, 0), OWN, 100, 0];
     seen.by(pair, Error::InvalidArgument, memory, untyped::RETYPE, none);
-    seen.by(
-        pair,
-        Error::InvalidAddress,
-        SPACES,
-        space::MAP,
-        [FRAMES + 5, 5, 1, 0],
-    );
+    seen.by(pair, Error::InvalidAddress, SPACES, space::MAP, [FRAMES + 5, 5, 1, 0]);
     seen.by(pair, Error::NoCapability, 99, 0, [0; 4]);
     let into_thread = [retype(Kind::Endpoint, 0, 1), THREADS, 100, 0];
     seen.by(pair, Error::WrongKind, memory, untyped::RETYPE, into_thread);
     let write_only = [100, TABLES, captable::WRITE as u64, 0];
     pair.done(OWN, captable::DERIVE, write_only);
-    seen.by(
-        pair,
-        Error::MissingRight,
-        100,
-        captable::IDENTIFY,
-        [1, 0, 0, 0],
-    );
+    seen.by(pair, Error::MissingRight, 100, captable::IDENTIFY, [1, 0, 0, 0]);
     let occupied = [retype(Kind::Endpoint, 0, 1), OWN, ENDPOINTS, 0];
     seen.by(pair, Error::SlotOccupied, memory, untyped::RETYPE, occupied);
-    pair.done(
-        OWN,
-        captable::DERIVE,
-        [101, ENDPOINTS, endpoint::ALL as u64, 0],
-    );
+    pair.done(OWN, captable::DERIVE, [101, ENDPOINTS, endpoint::ALL as u64, 0]);
     for slot in 102..131 {
         let words = [slot, slot - 1, endpoint::ALL as u64, 0];
         pair.done(OWN, captable::DERIVE, words);
     }
-    seen.by(
-        pair,
-        Error::TooDeep,
-        OWN,
-        captable::DERIVE,
-        [131, 130, endpoint::ALL as u64, 0],
-    );
-    seen.by(
-        pair,
-        Error::NotDerivable,
-        OWN,
-        captable::DERIVE,
-        [132, memory, 0, 0],
-    );
-    seen.by(
-        pair,
-        Error::AboveCeiling,
-        THREADS,
-        thread::PRIORITY,
-        [256, 0, 0, 0],
-    );
-    seen.by(
-        pair,
-        Error::BadState,
-        root::THREAD as u64,
-        thread::START,
-        [0; 4],
-    );
-    seen.by(
-        pair,
-        Error::Busy,
-        SYSTEM,
-        system::IRQ_ATTACH,
-        [IRQS, system::MSI, 0, 0],
-    );
+    seen.by(pair, Error::TooDeep, OWN, captable::DERIVE, [131, 130, endpoint::ALL as u64, 0]);
+    seen.by(pair, Error::NotDerivable, OWN, captable::DERIVE, [132, memory, 0, 0]);
+    seen.by(pair, Error::AboveCeiling, THREADS, thread::PRIORITY, [256, 0, 0, 0]);
+    seen.by(pair, Error::BadState, root::THREAD as u64, thread::START, [0; 4]);
+    seen.by(pair, Error::Busy, SYSTEM, system::IRQ_ATTACH, [IRQS, system::MSI, 0, 0]);
     let huge = [retype(Kind::Untyped, 36, 1), OWN, 133, 0];
     seen.by(pair, Error::OutOfMemory, memory, untyped::RETYPE, huge);
     let far = |index: u64| index << 39;
@@ -137,99 +87,40 @@ fn of_objects(seen: &mut Provoked) {
         pair.invoke(SPACES + 1, space::UNMAP, [FRAMES + index, 0, 0, 0]);
     }
     pair.done(SPACES + 1, space::MAP, [FRAMES + 3, far(1), 3, 0]);
-    seen.by(
-        pair,
-        Error::OutOfTables,
-        SPACES + 1,
-        space::MAP,
-        [FRAMES + 4, far(2), 3, 0],
-    );
-    seen.by(
-        pair,
-        Error::AlreadyMapped,
-        SPACES + 1,
-        space::MAP,
-        [FRAMES + 3, far(1), 3, 0],
-    );
-    seen.by(
-        pair,
-        Error::NotMapped,
-        SPACES + 1,
-        space::UNMAP,
-        [FRAMES + 5, 0, 0, 0],
-    );
-    seen.by(
-        pair,
-        Error::WriteAndExecute,
-        SPACES + 1,
-        space::MAP,
-        [FRAMES + 5, far(1), 7, 0],
-    );
+    seen.by(pair, Error::OutOfTables, SPACES + 1, space::MAP, [FRAMES + 4, far(2), 3, 0]);
+    seen.by(pair, Error::AlreadyMapped, SPACES + 1, space::MAP, [FRAMES + 3, far(1), 3, 0]);
+    seen.by(pair, Error::NotMapped, SPACES + 1, space::UNMAP, [FRAMES + 5, 0, 0, 0]);
+    seen.by(pair, Error::WriteAndExecute, SPACES + 1, space::MAP, [FRAMES + 5, far(1), 7, 0]);
     pair.make(memory, Kind::Irq, 0, 64, 200);
     pair.make(memory, Kind::Irq, 0, 64, 264);
     pair.make(memory, Kind::Irq, 0, 64, 328);
     for irq in 200..390 {
         pair.done(SYSTEM, system::IRQ_ATTACH, [irq, system::MSI, 0, 0]);
     }
-    seen.by(
-        pair,
-        Error::OutOfIds,
-        SYSTEM,
-        system::IRQ_ATTACH,
-        [390, system::MSI, 0, 0],
-    );
+    seen.by(pair, Error::OutOfIds, SYSTEM, system::IRQ_ATTACH, [390, system::MSI, 0, 0]);
     let table = [retype(Kind::CapTable, 12, 1), OWN, 400, 0];
     seen.by(pair, Error::Again, memory, untyped::RETYPE, table);
 }
 
 fn of_messages(seen: &mut Provoked) {
-    let lend = |base: u64, length: u64| Call {
-        rdx: base,
-        r8: length | (3 << 62),
-        ..call_endpoint()
-    };
+    let lend =
+        |base: u64, length: u64| Call { rdx: base, r8: length | (3 << 62), ..call_endpoint() };
     let read = |lent: u64, own| [0, lent, own, 8];
     let mut pair = Scene::new().server_owes(lend(0x50_0000, 64)).0;
     seen.by_call(&mut pair, Error::OwesReply, receive());
-    seen.by(
-        &mut pair,
-        Error::LeaseBounds,
-        0,
-        reply::LEASE_READ,
-        read(60, 0x1_0000),
-    );
-    seen.by(
-        &mut pair,
-        Error::LeaseFault,
-        0,
-        reply::LEASE_READ,
-        read(0, 0x1_0000),
-    );
+    seen.by(&mut pair, Error::LeaseBounds, 0, reply::LEASE_READ, read(60, 0x1_0000));
+    seen.by(&mut pair, Error::LeaseFault, 0, reply::LEASE_READ, read(0, 0x1_0000));
     let mut pair = Scene::new().server_owes(lend(0x1_0000, 64)).0;
-    seen.by(
-        &mut pair,
-        Error::BadBuffer,
-        0,
-        reply::LEASE_READ,
-        read(0, 0x50_0000),
-    );
+    seen.by(&mut pair, Error::BadBuffer, 0, reply::LEASE_READ, read(0, 0x50_0000));
     let mut pair = Scene::new().0;
     seen.by(&mut pair, Error::NoCaller, 0, reply::LEASE_READ, [0; 4]);
-    let poll = Call {
-        rax: Tag::new(Op::Recv, 0, 0, Flags::TIMED).0,
-        rdi: ENDPOINTS,
-        ..Call::default()
-    };
+    let poll =
+        Call { rax: Tag::new(Op::Recv, 0, 0, Flags::TIMED).0, rdi: ENDPOINTS, ..Call::default() };
     seen.by_call(&mut pair, Error::TimedOut, poll);
     // A receiver that root cancels, and one whose endpoint root deletes.
     for (error, slot, label, words) in [
         (Error::Cancelled, THREADS + 3, thread::CANCEL, [0; 4]),
-        (
-            Error::PartnerDied,
-            OWN,
-            captable::DELETE,
-            [ENDPOINTS, 0, 0, 0],
-        ),
+        (Error::PartnerDied, OWN, captable::DELETE, [ENDPOINTS, 0, 0, 0]),
     ] {
         let mut pair = Scene::new().server_waits(receive()).0;
         pair.done(slot, label, words);
@@ -247,19 +138,10 @@ fn a_thread_that_stopped_at_a_trap_calls_like_any_other() {
     let words = [TABLES, SPACES, 0, buffer];
     pair.done(THREADS, thread::CONFIGURE, words);
     pair.done(THREADS, thread::START, [0; 4]);
-    pair.step(&Event::Trap {
-        vector: 6,
-        error: 0,
-        address: 0,
-        registers: Default::default(),
-    });
+    pair.step(&Event::Trap { vector: 6, error: 0, address: 0, registers: Default::default() });
     let state = pair.done(THREADS, thread::INFO, [0; 4]);
     assert_eq!(state, [0, state[1], 6 | 1 << 8, 0]);
-    let lent = Call {
-        rdx: 0x1_0000,
-        r8: 64 | (3 << 62),
-        ..call_endpoint()
-    };
+    let lent = Call { rdx: 0x1_0000, r8: 64 | (3 << 62), ..call_endpoint() };
     let mut scene = Scene(pair).server_waits(receive());
     scene.acts(0, lent);
     let server = scene.0.world.current().expect("the server runs");
@@ -285,18 +167,12 @@ fn the_receiver_of_an_interrupt_dies() {
     pair.done(OWN, captable::DELETE, [THREADS + 3, 0, 0, 0]);
     pair.compare().expect("the model says the same");
     pair.done(IRQS + 2, irq::RAISE, [0; 4]);
-    assert_eq!(
-        (irq.progress.get(), irq.count.get()),
-        (Progress::Delivered, 1)
-    );
+    assert_eq!((irq.progress.get(), irq.count.get()), (Progress::Delivered, 1));
     let dead = receiver.address() & !4095;
     let before = pair.world.page(dead);
     pair.done(IRQS + 2, irq::ACK, [0; 4]);
     assert_eq!(irq.progress.get(), Progress::Pending);
-    assert!(
-        pair.world.page(dead) == before,
-        "the dead thread's memory changed"
-    );
+    assert!(pair.world.page(dead) == before, "the dead thread's memory changed");
     pair.compare().expect("the model says the same");
 }
 

@@ -165,9 +165,7 @@ impl Explorer {
         let words = self.words().zip(&self.start).enumerate();
         let changed = words.filter(|(_, (now, before))| now != *before);
         Delta {
-            words: changed
-                .map(|(index, (now, _))| (index as u32, now))
-                .collect(),
+            words: changed.map(|(index, (now, _))| (index as u32, now)).collect(),
             current: host::machine().current,
         }
     }
@@ -204,9 +202,7 @@ impl Explorer {
         let slot = |index| self.root.slot(index).expect("a slot");
         let mut slots: Vec<SlotRef> = (THREAD..=IRQ).map(slot).collect();
         slots.push(at_slot(self.table + 32 * OWN_REPLY));
-        slots
-            .iter()
-            .any(|slot| !slot.is_empty() && slot.object() == object)
+        slots.iter().any(|slot| !slot.is_empty() && slot.object() == object)
     }
 
     fn thread(&self, number: usize) -> Option<ThreadRef> {
@@ -251,11 +247,9 @@ impl Explorer {
                 _ => steps.extend([Step::Cancel(number), Step::Suspend(number)]),
             }
         }
-        for (object, slot) in [
-            (self.endpoints[0], ENDPOINT),
-            (self.endpoints[1], ENDPOINT + 1),
-            (self.irq, IRQ),
-        ] {
+        for (object, slot) in
+            [(self.endpoints[0], ENDPOINT), (self.endpoints[1], ENDPOINT + 1), (self.irq, IRQ)]
+        {
             if self.alive(object) {
                 steps.push(Step::Delete(slot));
             }
@@ -280,10 +274,7 @@ impl Explorer {
             assert!(left > 0, "{thread:?} is ready and never runs");
             left -= 1;
             let rax = Op::Yield as u64;
-            let call = Call {
-                rax,
-                ..Call::default()
-            };
+            let call = Call { rax, ..Call::default() };
             self.world.step(&Event::Call(call));
         }
     }
@@ -375,14 +366,7 @@ impl Explorer {
             }
         };
         let deadline = call.r10 + number as u64;
-        self.thread_acts(
-            at(self.threads[number]),
-            step,
-            Call {
-                r10: deadline,
-                ..call
-            },
-        )
+        self.thread_acts(at(self.threads[number]), step, Call { r10: deadline, ..call })
     }
 
     fn on_thread(&mut self, number: usize, label: u32) -> Result<(), Complaint> {
@@ -417,10 +401,7 @@ impl Explorer {
             thread.state() == ThreadState::Ready && Tag(thread.frame().rax.get()).status() != 0;
         match (step, owed) {
             (_, Owed::Caller(client)) if !refused => {
-                demand!(
-                    client.state() == ThreadState::Ready,
-                    "{client:?} was answered"
-                );
+                demand!(client.state() == ThreadState::Ready, "{client:?} was answered");
                 demand!(thread.owed() != owed, "{client:?} is owed a second answer");
             }
             (Step::Reply(_) | Step::ReplyVia(_), Owed::Nothing) => {
@@ -444,10 +425,7 @@ impl Explorer {
     /// What the future depends on.
     fn essence(&self) -> Vec<u8> {
         let number = |thread: ThreadRef| {
-            let index = self
-                .threads
-                .iter()
-                .position(|&object| object == name(thread));
+            let index = self.threads.iter().position(|&object| object == name(thread));
             index.map_or(9, |index| index as u8)
         };
         let place = |endpoint: Ref<Endpoint>| (endpoint.address() == self.endpoints[1]) as u8;
@@ -523,10 +501,7 @@ fn every_reachable_state_is_sound() {
     let started = Instant::now();
     let mut explorer = Explorer::new();
     let mut seen = HashSet::from([explorer.essence()]);
-    let mut origins = vec![Origin {
-        before: 0,
-        step: None,
-    }];
+    let mut origins = vec![Origin { before: 0, step: None }];
     let mut frontier = VecDeque::from([(0, explorer.delta(), 0)]);
     let (mut steps, mut depth) = (0u64, 0);
     while let Some((index, delta, level)) = frontier.pop_front() {
@@ -548,10 +523,7 @@ fn every_reachable_state_is_sound() {
             }
             if seen.insert(explorer.essence()) {
                 explorer.world.kernel().trace = Trace::new();
-                origins.push(Origin {
-                    before: index,
-                    step: Some(step),
-                });
+                origins.push(Origin { before: index, step: Some(step) });
                 frontier.push_back((origins.len() - 1, explorer.delta(), level + 1));
             }
         }

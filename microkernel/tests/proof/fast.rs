@@ -85,35 +85,9 @@ pub fn enter(world: &mut World, call: &Call) -> (Exit, bool) {
 
 /// The call whose registers the fast path left for the slow path.
 fn left_over(registers: &Registers) -> Call {
-    let [
-        rax,
-        _,
-        rdx,
-        _,
-        _,
-        _,
-        rsi,
-        rdi,
-        r8,
-        r9,
-        r10,
-        _,
-        w0,
-        w1,
-        w2,
-        w3,
-    ] = *registers;
+    let [rax, _, rdx, _, _, _, rsi, rdi, r8, r9, r10, _, w0, w1, w2, w3] = *registers;
     let words = [w0, w1, w2, w3];
-    Call {
-        rax,
-        rdi,
-        rsi,
-        rdx,
-        r8,
-        r9,
-        r10,
-        words,
-    }
+    Call { rax, rdi, rsi, rdx, r8, r9, r10, words }
 }
 
 /// Words in which the paths may differ, because nobody reads them before they are written again:
@@ -174,11 +148,7 @@ fn meaning(
 /// It is no invocation of a kernel object.
 fn is_message(pair: &Pair, call: &Call) -> bool {
     let thread = pair.model.current.expect("a thread runs");
-    let cap = pair
-        .model
-        .own(thread, call.rdi)
-        .ok()
-        .and_then(|place| pair.model.caps.get(&place));
+    let cap = pair.model.own(thread, call.rdi).ok().and_then(|place| pair.model.caps.get(&place));
     call.rax & 15 != 0 || cap.is_some_and(|cap| cap.kind == abi::Kind::Endpoint)
 }
 
@@ -207,17 +177,9 @@ fn both(
         }
         Exit::Slow(registers) => {
             let left = left_over(&registers);
-            let allowed = Call {
-                rsi: left.rsi,
-                r9: left.r9,
-                r10: left.r10,
-                ..*call
-            };
+            let allowed = Call { rsi: left.rsi, r9: left.r9, r10: left.r10, ..*call };
             let plain = call.rax & 0xffff_80de == 0;
-            demand!(
-                left == if plain { allowed } else { *call },
-                "declined with {left:x?}"
-            );
+            demand!(left == if plain { allowed } else { *call }, "declined with {left:x?}");
             if !is_message(pair, call) {
                 // It may change anything, but not before the slow path has it.
                 let changed = before.changes(&pair.world);
@@ -251,10 +213,7 @@ fn both(
             expected = at_syscall(slow.0, call);
             (expected[0], expected[11]) = (0, frame::FLAGS);
         }
-        demand!(
-            user == expected,
-            "registers {user:x?}, the slow path {expected:x?}"
-        );
+        demand!(user == expected, "registers {user:x?}, the slow path {expected:x?}");
         let waiting = slow.2 >= slow.0.priority.get();
         demand!(
             !waiting || machine.timer <= pair.model.now + crate::world::HZ / 100,
@@ -338,14 +297,7 @@ fn both_paths_do_the_same() {
         }
     }
     println!("{calls} system calls; on the fast path {taken:?}");
-    for shape in [
-        "call",
-        "long call",
-        "reply_recv",
-        "long reply_recv",
-        "payload",
-        "nop",
-    ] {
+    for shape in ["call", "long call", "reply_recv", "long reply_recv", "payload", "nop"] {
         let count = taken.get(shape).copied().unwrap_or(0);
         assert!(count >= 10, "too few ({count}) of {shape} to tell anything");
     }

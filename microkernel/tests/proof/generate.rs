@@ -74,16 +74,10 @@ const WEIGHTS: [(usize, Wish); 22] = [
 
 /// Any action.
 pub fn action() -> impl Strategy<Value = Action> {
-    let wishes: Vec<Wish> = WEIGHTS
-        .iter()
-        .flat_map(|&(weight, wish)| std::iter::repeat_n(wish, weight))
-        .collect();
+    let wishes: Vec<Wish> =
+        WEIGHTS.iter().flat_map(|&(weight, wish)| std::iter::repeat_n(wish, weight)).collect();
     let draw = (0..wishes.len(), any::<[u16; 6]>(), any::<u8>());
-    draw.prop_map(move |(wish, numbers, ticks)| Action {
-        wish: wishes[wish],
-        numbers,
-        ticks,
-    })
+    draw.prop_map(move |(wish, numbers, ticks)| Action { wish: wishes[wish], numbers, ticks })
 }
 
 /// The same, with more calls and replies that are nothing but that.
@@ -194,18 +188,11 @@ impl Draw<'_> {
     }
 
     fn call(&mut self, op: Op, label: u32, low: u64) -> Call {
-        Call {
-            rax: op as u64 | low | (label as u64) << 32,
-            ..Call::default()
-        }
+        Call { rax: op as u64 | low | (label as u64) << 32, ..Call::default() }
     }
 
     fn invoke(&mut self, slot: u64, label: u32, words: [u64; 4]) -> Call {
-        Call {
-            rdi: slot,
-            words,
-            ..self.call(Op::Call, label, 0)
-        }
+        Call { rdi: slot, words, ..self.call(Op::Call, label, 0) }
     }
 
     /// Deadline, capability and extra words of a message; root never waits for ever.
@@ -221,22 +208,12 @@ impl Draw<'_> {
         }
         if self.chance(20) {
             call.rax |= 1 << 6;
-            let pass = if self.chance(60) {
-                self.slot(|cap| cap.kind != Kind::CapTable)
-            } else {
-                0
-            };
-            let receive = if self.chance(70) {
-                self.empty(self.own_table())
-            } else {
-                0
-            };
-            call.r9 = Transfer {
-                pass: pass as u32,
-                move_it: self.chance(30),
-                receive: receive as u32,
-            }
-            .to_bits();
+            let pass =
+                if self.chance(60) { self.slot(|cap| cap.kind != Kind::CapTable) } else { 0 };
+            let receive = if self.chance(70) { self.empty(self.own_table()) } else { 0 };
+            call.r9 =
+                Transfer { pass: pass as u32, move_it: self.chance(30), receive: receive as u32 }
+                    .to_bits();
         }
         let extra = self.one(&[0, 0, 0, 0, 1, 3, 16, 116]);
         call.rax |= extra << 8;
@@ -256,12 +233,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
         let waits = !model.timed.is_empty();
         return waits.then_some(Event::Timer);
     };
-    let mut draw = Draw {
-        model,
-        thread,
-        numbers,
-        next: 0,
-    };
+    let mut draw = Draw { model, thread, numbers, next: 0 };
     let call = match wish {
         Wish::Trap => return Some(trap(&mut draw)),
         Wish::Store => return Some(store(&mut draw)),
@@ -289,11 +261,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
             draw.invoke(reply, reply::DEFER, [0; 4])
         }
         Wish::Lease => {
-            let slot = if draw.chance(70) {
-                0
-            } else {
-                draw.kind(Kind::Reply)
-            };
+            let slot = if draw.chance(70) { 0 } else { draw.kind(Kind::Reply) };
             let label = draw.one(&[reply::LEASE_READ, reply::LEASE_WRITE, reply::LEASE_INFO, 7]);
             let index = if draw.chance(80) { 0 } else { draw.below(5) };
             let offset = if draw.chance(50) { 0 } else { draw.length() };
@@ -322,12 +290,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
             let ports = draw.kind(Kind::IoPorts);
             let label = draw.below(6) as u32;
             let port = draw.one(&[0x60, 0x66, 0x6f, 0x70, 0x5f, u64::MAX, u64::MAX - 1]);
-            let words = [
-                port,
-                draw.one(&[1, 2, 4, 3]),
-                draw.one(&[0, 7, 512, u64::MAX]),
-                0,
-            ];
+            let words = [port, draw.one(&[1, 2, 4, 3]), draw.one(&[0, 7, 512, u64::MAX]), 0];
             draw.invoke(ports, label, words)
         }
         Wish::System => system(&mut draw),
@@ -359,10 +322,7 @@ pub fn resolve(model: &Model, action: &Action) -> Option<Event> {
 /// Calls whose answers depend on the process (log and trace), or that make objects the model leaves out (frames of 2 MiB),
 /// are left to other tests.
 fn tame(model: &Model, thread: Address, mut call: Call, wish: Wish) -> Call {
-    let place = model
-        .thread(thread)
-        .table
-        .map(|table| Place::Slot(table, call.rdi));
+    let place = model.thread(thread).table.map(|table| Place::Slot(table, call.rdi));
     if let Some(cap) = place.and_then(|place| model.caps.get(&place)) {
         let label = (call.rax >> 32) as u32;
         let process = cap.kind == Kind::System && label > 2 && label != system::INFO;
@@ -376,11 +336,7 @@ fn tame(model: &Model, thread: Address, mut call: Call, wish: Wish) -> Call {
 
 /// Nothing but words, at times more than four, or a payload.
 fn plain(draw: &mut Draw, wish: Wish) -> Call {
-    let right = if matches!(wish, Wish::PlainCall) {
-        1
-    } else {
-        2
-    };
+    let right = if matches!(wish, Wish::PlainCall) { 1 } else { 2 };
     let op = if right == 1 { Op::Call } else { Op::ReplyRecv };
     let mut call = draw.call(op, 0, 0);
     call.rdi = draw.slot(|cap| cap.kind == Kind::Endpoint && cap.rights & right != 0);
@@ -512,10 +468,7 @@ fn revive(draw: &mut Draw) -> Call {
     let model = draw.model;
     let slot = draw.slot(|cap| {
         cap.kind == Kind::Thread
-            && model
-                .threads
-                .get(&cap.object)
-                .is_some_and(|thread| thread.state == State::Inactive)
+            && model.threads.get(&cap.object).is_some_and(|thread| thread.state == State::Inactive)
     });
     if draw.chance(50) {
         return draw.invoke(slot, thread::START, [0; 4]);
@@ -534,14 +487,7 @@ fn revive(draw: &mut Draw) -> Call {
 fn space(draw: &mut Draw) -> Call {
     let space = draw.kind(Kind::Space);
     let frame = draw.slot(|cap| cap.kind == Kind::Frame && !cap.large);
-    let label = draw.one(&[
-        space::MAP,
-        space::MAP,
-        space::MAP,
-        space::UNMAP,
-        space::INFO,
-        5,
-    ]);
+    let label = draw.one(&[space::MAP, space::MAP, space::MAP, space::UNMAP, space::INFO, 5]);
     let address = match draw.below(12) {
         0 => draw.address(),
         1 => 0x7f00_0000_0000 + (draw.below(8) << 39),
@@ -596,8 +542,7 @@ fn store(draw: &mut Draw) -> Event {
         Some(draw.thread + 4096 + draw.one(&[lease, lease, word]))
     } else {
         let address = PAGES + draw.below(8) * 4096 + 8 * draw.below(512);
-        draw.model
-            .translate(draw.model.thread(draw.thread).space, address, true)
+        draw.model.translate(draw.model.thread(draw.thread).space, address, true)
     };
     let value = match draw.below(3) {
         0 => draw.address(),

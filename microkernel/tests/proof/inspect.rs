@@ -63,10 +63,7 @@ impl Census {
         let mut next = Some(first);
         let mut before: Option<SlotRef> = None;
         while let Some(slot) = next {
-            demand!(
-                slot.previous() == before,
-                "links of {slot:?} are not symmetric"
-            );
+            demand!(slot.previous() == before, "links of {slot:?} are not symmetric");
             let limit = before.map_or(0, |before| before.depth() + 1);
             demand!(
                 slot.depth() <= limit && slot.depth() < 32,
@@ -105,10 +102,9 @@ impl Census {
                 "{slot:?} has no original above it"
             );
             let plain = slot.kind() == Kind::Endpoint && !flags.contains(Flags::DYING);
-            for (flag, right) in [
-                (Flags::FAST_CALL, endpoint::CALL),
-                (Flags::FAST_RECV, endpoint::RECV),
-            ] {
+            for (flag, right) in
+                [(Flags::FAST_CALL, endpoint::CALL), (Flags::FAST_RECV, endpoint::RECV)]
+            {
                 demand!(
                     flags.contains(flag) == (plain && slot.rights() & right != 0),
                     "{slot:?} of kind {:?}: {flag:?} does not follow from its rights",
@@ -117,10 +113,7 @@ impl Census {
             }
             let node = slot.kind() == Kind::CapTable && slot.object() == slot.address();
             if node {
-                demand!(
-                    flags.contains(Flags::DYING),
-                    "{slot:?} is a node, and alive"
-                );
+                demand!(flags.contains(Flags::DYING), "{slot:?} is a node, and alive");
                 dying_tables.insert(slot.address());
             }
             if let Some(parent) = above.last()
@@ -148,10 +141,7 @@ impl Census {
         let mut listed = HashSet::new();
         let mut next = kernel.dying.map(|header| header.address());
         while let Some(header) = next {
-            demand!(
-                dying_tables.contains(&header),
-                "{header:#x} is dying, without a node"
-            );
+            demand!(dying_tables.contains(&header), "{header:#x} is dying, without a node");
             demand!(listed.insert(header), "{header:#x} is twice on the list");
             let link = (at_slot(header).data() as u32 as u64) << 5;
             next = (link != 0).then_some(link);
@@ -164,10 +154,7 @@ impl Census {
     pub fn check_ipc(&self, kernel: &Kernel) -> Result<(), Complaint> {
         let mut queued: HashMap<u64, ThreadState> = HashMap::new();
         let mut enqueue = |thread: ThreadRef, why: ThreadState| {
-            demand!(
-                queued.insert(name(thread), why).is_none(),
-                "{thread:?} is in two queues"
-            );
+            demand!(queued.insert(name(thread), why).is_none(), "{thread:?} is in two queues");
             demand!(
                 thread.state() == why,
                 "{thread:?} is queued as {why:?} and is {:?}",
@@ -212,18 +199,11 @@ impl Census {
         for priority in 0..=255 {
             for thread in kernel.ready.members(priority) {
                 enqueue(thread, ThreadState::Ready)?;
-                demand!(
-                    thread.priority.get() == priority as i32,
-                    "{thread:?} queues wrongly"
-                );
+                demand!(thread.priority.get() == priority as i32, "{thread:?} queues wrongly");
                 top = priority as i32;
             }
         }
-        demand!(
-            kernel.ready.top() == top,
-            "READY_TOP is {}",
-            kernel.ready.top()
-        );
+        demand!(kernel.ready.top() == top, "READY_TOP is {}", kernel.ready.top());
         demand!(
             kernel.current().state() == ThreadState::Ready
                 && kernel.current().priority.get() >= top,
@@ -236,10 +216,7 @@ impl Census {
             "{current:?} runs, and something of its last request is left"
         );
         let alive: HashSet<u64> = self.threads.iter().map(|thread| name(*thread)).collect();
-        demand!(
-            queued.keys().all(|thread| alive.contains(thread)),
-            "a dead thread is queued"
-        );
+        demand!(queued.keys().all(|thread| alive.contains(thread)), "a dead thread is queued");
         demand!(
             kernel.current() == kernel.idle || alive.contains(&name(kernel.current())),
             "a dead thread runs"
@@ -298,10 +275,7 @@ impl Census {
                 false
             }
         };
-        demand!(
-            queued == waits_in_queue,
-            "{thread:?} is {state:?}; in a queue: {queued}"
-        );
+        demand!(queued == waits_in_queue, "{thread:?} is {state:?}; in a queue: {queued}");
         let fast = thread.fast_caller();
         demand!(
             fast == thread::nobody()
@@ -319,10 +293,7 @@ impl Census {
                 "{thread:?} owes {caller:?}, which is {:?}",
                 caller.state()
             );
-            demand!(
-                thread.priority.get() >= thread.base.get(),
-                "{thread:?} runs below its base"
-            );
+            demand!(thread.priority.get() >= thread.base.get(), "{thread:?} runs below its base");
         }
         demand!(
             !thread.timer.is_linked()

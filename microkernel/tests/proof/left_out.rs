@@ -42,21 +42,12 @@ fn a_large_frame() {
         Error::from_code(Tag(root.frame().rax.get()).status())
     };
     let at = 8 << 21;
-    assert_eq!(
-        ask(100, space::MAP, [102, at + 4096, 3, 0]),
-        Some(Error::InvalidAddress)
-    );
+    assert_eq!(ask(100, space::MAP, [102, at + 4096, 3, 0]), Some(Error::InvalidAddress));
     assert_eq!(ask(100, space::MAP, [102, at, 3, 0]), None);
-    assert_eq!(
-        ask(100, space::MAP, [101, at + 4096, 3, 0]),
-        Some(Error::AlreadyMapped)
-    );
+    assert_eq!(ask(100, space::MAP, [101, at + 4096, 3, 0]), Some(Error::AlreadyMapped));
     assert_eq!(ask(100, space::UNMAP, [102, 0, 0, 0]), None);
     assert_eq!(ask(100, space::MAP, [101, at + 4096, 3, 0]), None);
-    assert_eq!(
-        ask(100, space::MAP, [102, at, 3, 0]),
-        Some(Error::AlreadyMapped)
-    );
+    assert_eq!(ask(100, space::MAP, [102, at, 3, 0]), Some(Error::AlreadyMapped));
 }
 
 /// What is written to the log comes back, unprintable bytes replaced; a position too early or too late is corrected.
@@ -118,10 +109,8 @@ fn the_trace() {
         }
         // Root is neither.
         all.retain(|record| {
-            matches!(
-                record.event,
-                EventKind::Call | EventKind::Deliver | EventKind::Reply
-            ) && [client, server].contains(&record.first)
+            matches!(record.event, EventKind::Call | EventKind::Deliver | EventKind::Reply)
+                && [client, server].contains(&record.first)
         });
         all
     };
@@ -139,12 +128,7 @@ fn the_trace() {
     scene.0.done(SYSTEM, system::TRACE_SWITCH, [0; 4]);
     round(&mut scene);
     let suspend = Tag::new(Op::Call, thread::SUSPEND, 0, Flags::empty()).0;
-    let record = |event, first, second| Record {
-        event,
-        time,
-        first,
-        second,
-    };
+    let record = |event, first, second| Record { event, time, first, second };
     let expected = [
         record(EventKind::Call, client, call_endpoint().rax),
         record(EventKind::Deliver, client, server),
@@ -162,10 +146,7 @@ fn information(memory: &[MemoryRange], entry: u64, acpi: Acpi) -> BootInfo<'stat
         memory: memory.iter().copied().collect(),
         kernel: Range { start: 0, size: 0 },
         kernel_virtual: 0,
-        root: Image {
-            entry,
-            segments: Default::default(),
-        },
+        root: Image { entry, segments: Default::default() },
         archive: Range { start: 0, size: 0 },
         acpi,
     }
@@ -174,19 +155,9 @@ fn information(memory: &[MemoryRange], entry: u64, acpi: Acpi) -> BootInfo<'stat
 /// What the loader says becomes options, a greeting and ranges that no device frame may name.
 #[test]
 fn boot_information() {
-    let range = |start, kind| MemoryRange {
-        start,
-        size: 4096,
-        kind,
-    };
-    let mut acpi = Acpi {
-        local_apic: 0xfee0_0000,
-        ..Acpi::default()
-    };
-    let controller = bootinfo::IoApic {
-        address: 0xfec0_0000,
-        gsi_base: 0,
-    };
+    let range = |start, kind| MemoryRange { start, size: 4096, kind };
+    let mut acpi = Acpi { local_apic: 0xfee0_0000, ..Acpi::default() };
+    let controller = bootinfo::IoApic { address: 0xfec0_0000, gsi_base: 0 };
     acpi.io_apics.push(controller).expect("room");
     let memory = [
         range(4096, MemoryKind::Usable),
@@ -227,22 +198,14 @@ fn the_first_program() {
         write,
         execute,
     };
-    let (code, data) = (
-        segment(ENTRY, 256, false, true),
-        segment(ENTRY + 0x1_0000, 258, true, false),
-    );
-    let memory = MemoryRange {
-        start: world.base + (2 << 20),
-        size: 4 << 20,
-        kind: MemoryKind::Usable,
-    };
+    let (code, data) =
+        (segment(ENTRY, 256, false, true), segment(ENTRY + 0x1_0000, 258, true, false));
+    let memory =
+        MemoryRange { start: world.base + (2 << 20), size: 4 << 20, kind: MemoryKind::Usable };
     let archive = world.base + 260 * 4096;
     let mut info = information(&[memory], ENTRY, Acpi::default());
     info.root.segments = [code, data].into_iter().collect();
-    info.archive = Range {
-        start: archive,
-        size: 4096 + 1,
-    };
+    info.archive = Range { start: archive, size: 4096 + 1 };
     boot::start_root(world.kernel(), &info).expect("it fits");
     let cr3 = world.current().expect("root runs").cr3.get();
     let at = |address, write| paging::translate(cr3, address, write).map(|piece| piece.physical);

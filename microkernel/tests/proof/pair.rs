@@ -142,23 +142,9 @@ impl Pair {
             let badge = 0x1000 + program;
             derive(self, table, 1, table, captable::ALL, 0);
             derive(self, table, 3, ENDPOINTS, endpoint::ALL, 0);
-            derive(
-                self,
-                table,
-                4,
-                ENDPOINTS,
-                endpoint::CALL | endpoint::GRANT,
-                badge,
-            );
+            derive(self, table, 4, ENDPOINTS, endpoint::CALL | endpoint::GRANT, badge);
             derive(self, table, 5, ENDPOINTS + 1, endpoint::ALL, 0);
-            derive(
-                self,
-                table,
-                6,
-                ENDPOINTS + 1,
-                endpoint::CALL | endpoint::GRANT,
-                badge,
-            );
+            derive(self, table, 6, ENDPOINTS + 1, endpoint::CALL | endpoint::GRANT, badge);
             derive(self, table, 7, ENDPOINTS + 2, endpoint::ALL, 0);
             self.done(table, captable::MOVE, [8, REPLIES + program, 0, 0]);
             for irq in 0..3 {

@@ -28,8 +28,7 @@ fn case(pair: &mut Pair, actions: &[Action], seen: &mut Seen) -> Result<(), Test
     pair.reboot();
     pair.populate();
     let fail = |text: String| TestCaseError::fail(text);
-    pair.compare()
-        .map_err(|text| fail(format!("at the start: {text}")))?;
+    pair.compare().map_err(|text| fail(format!("at the start: {text}")))?;
     for (step, action) in actions.iter().enumerate() {
         pair.pass(action.ticks as u64);
         let Some(event) = generate::resolve(&pair.model, action) else {
@@ -44,9 +43,7 @@ fn case(pair: &mut Pair, actions: &[Action], seen: &mut Seen) -> Result<(), Test
         };
         state.and(memory).map_err(|text| {
             let status = before.map(|thread| thread.frame().rax.get());
-            fail(format!(
-                "step {step}, {before:x?} did {event:x?} ({status:x?}): {text}"
-            ))
+            fail(format!("step {step}, {before:x?} did {event:x?} ({status:x?}): {text}"))
         })?;
         seen.operations += 1;
         if let crate::world::Event::Call(_) = event
@@ -59,18 +56,12 @@ fn case(pair: &mut Pair, actions: &[Action], seen: &mut Seen) -> Result<(), Test
             *seen.states.entry(state).or_default() += 1;
         }
     }
-    pair.compare_memory()
-        .map_err(|text| fail(format!("at the end: {text}")))
+    pair.compare_memory().map_err(|text| fail(format!("at the end: {text}")))
 }
 
 /// One case; a seed says which.
 pub fn config() -> Config {
-    Config {
-        cases: 1,
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..Config::default()
-    }
+    Config { cases: 1, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() }
 }
 
 /// Runs random worlds until `operations` were done. A seed decides one world.
@@ -110,9 +101,7 @@ fn the_kernel_does_what_the_model_does() {
         .collect();
     let mut all = Seen::default();
     for run in runs {
-        let seen = run
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let seen = run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         all.operations += seen.operations;
         for (result, count) in seen.results {
             *all.results.entry(result).or_default() += count;
@@ -121,9 +110,6 @@ fn the_kernel_does_what_the_model_does() {
             *all.states.entry(state).or_default() += count;
         }
     }
-    println!(
-        "{} operations; statuses {:x?}; states {:?}",
-        all.operations, all.results, all.states
-    );
+    println!("{} operations; statuses {:x?}; states {:?}", all.operations, all.results, all.states);
     assert!(all.operations >= total);
 }

@@ -16,10 +16,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Of how it is now.
     pub fn take(world: &World) -> Self {
-        let mut snapshot = Self {
-            bytes: vec![0; COPIED],
-            machine: host::machine(),
-        };
+        let mut snapshot = Self { bytes: vec![0; COPIED], machine: host::machine() };
         snapshot.retake(world);
         snapshot
     }

@@ -46,12 +46,7 @@ pub enum Event {
     /// The running thread executes SYSCALL.
     Call(Call),
     /// The running thread traps.
-    Trap {
-        vector: u8,
-        error: u64,
-        address: u64,
-        registers: Box<Registers>,
-    },
+    Trap { vector: u8, error: u64, address: u64, registers: Box<Registers> },
     /// The local APIC's timer fires.
     Timer,
     /// An interrupt arrives.
@@ -118,10 +113,7 @@ impl World {
             .collect(),
             kernel: Range { start: 0, size: 0 },
             kernel_virtual: 0,
-            root: Image {
-                entry: ENTRY,
-                segments: Default::default(),
-            },
+            root: Image { entry: ENTRY, segments: Default::default() },
             archive: Range { start: 0, size: 0 },
             acpi: Acpi::default(),
         };
@@ -156,12 +148,7 @@ impl World {
                     thread.frame().set_status(0);
                 }
             }
-            Event::Trap {
-                vector,
-                error,
-                address,
-                registers,
-            } => {
+            Event::Trap { vector, error, address, registers } => {
                 let thread = self.current().expect("a thread runs");
                 let frame = thread.frame();
                 frame.set_registers(registers).expect("user registers");

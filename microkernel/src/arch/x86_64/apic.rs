@@ -150,10 +150,6 @@ pub fn id() -> u8 {
         return 0;
     }
     // The whole register in x2APIC mode; the one CPU's number fits a byte.
-    let shift = if features().contains(Features::X2APIC) {
-        0
-    } else {
-        24
-    };
+    let shift = if features().contains(Features::X2APIC) { 0 } else { 24 };
     (read(ID) >> shift) as u8
 }

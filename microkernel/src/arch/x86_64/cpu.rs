@@ -98,10 +98,7 @@ pub fn init() {
         (Features::GLOBAL, Cr4Flags::PAGE_GLOBAL),
         // CR3 holds the loader's root, whose low 12 bits are 0 (SDM 3A 4.10.1).
         (Features::PCID, Cr4Flags::PCID),
-        (
-            Features::SMEP,
-            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
-        ),
+        (Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
         (Features::XSAVE, Cr4Flags::OSXSAVE),

@@ -373,13 +373,7 @@ extern "C" fn on_ist_trap(frame: &Frame) -> *const Frame {
             on_trap(DEBUG)
         }
         // A MOV SS before SYSCALL delays the trap to the kernel's first instruction (CVE-2018-8897): nothing to do.
-        DEBUG
-            if [true, false]
-                .map(syscall_address)
-                .contains(&frame.rip.get()) =>
-        {
-            frame
-        }
+        DEBUG if [true, false].map(syscall_address).contains(&frame.rip.get()) => frame,
         // An NMI as well: whoever sends one wants to know where the machine hangs (the host tool, after `--timeout`).
         _ => panic::exception(frame),
     }

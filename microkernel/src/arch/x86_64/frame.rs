@@ -49,10 +49,12 @@ pub struct Frame {
 /// Number of registers before [`Frame::vector`].
 pub const GENERAL: usize = offset_of!(Frame, vector) / 8;
 const _: () = assert!(GENERAL + 1 == abi::fault::EXTRA);
+/// Those that a system call keeps or returns: R15 to R12, RBP, RBX.
+const LIVE: [usize; 6] = [0, 1, 2, 3, 10, 11];
 
 impl Frame {
     /// User mode, everything else zero.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         const fn zero() -> Cell<u64> {
             Cell::new(0)
         }
@@ -85,12 +87,7 @@ impl Frame {
     /// Words 0-3.
     #[inline]
     pub fn words(&self) -> [u64; 4] {
-        [
-            self.r12.get(),
-            self.r13.get(),
-            self.r14.get(),
-            self.r15.get(),
-        ]
+        [self.r12.get(), self.r13.get(), self.r14.get(), self.r15.get()]
     }
 
     /// Changes words 0-3.
@@ -122,33 +119,26 @@ impl Frame {
         self.vector.get() == SYSCALL
     }
 
+    /// The general registers, from R15 to RAX: the order of [`Registers`] too.
+    fn general(&self) -> &[Cell<u64>; GENERAL] {
+        // SAFETY: the frame begins with so many cells.
+        unsafe { &*(&raw const *self).cast() }
+    }
+
     /// All registers. A thread inside a system call shows only what is live.
+    #[inline(never)]
     pub fn registers(&self) -> Registers {
-        let mut registers = Registers {
-            rip: self.rip.get(),
-            rsp: self.rsp.get(),
-            rbx: self.rbx.get(),
-            rbp: self.rbp.get(),
-            r12: self.r12.get(),
-            r13: self.r13.get(),
-            r14: self.r14.get(),
-            r15: self.r15.get(),
-            rflags: FLAGS,
-            ..Registers::default()
-        };
-        if !self.is_syscall() {
-            registers.rflags = self.rflags.get();
-            registers.rax = self.rax.get();
-            registers.rcx = self.rcx.get();
-            registers.rdx = self.rdx.get();
-            registers.rsi = self.rsi.get();
-            registers.rdi = self.rdi.get();
-            registers.r8 = self.r8.get();
-            registers.r9 = self.r9.get();
-            registers.r10 = self.r10.get();
-            registers.r11 = self.r11.get();
+        let mut words = [0; Registers::WORDS];
+        let all = !self.is_syscall();
+        words[0] = self.rip.get();
+        words[1] = self.rsp.get();
+        for (index, cell) in self.general().iter().enumerate() {
+            if all || LIVE.contains(&index) {
+                words[2 + index] = cell.get();
+            }
         }
-        registers
+        words[2 + GENERAL] = if all { self.rflags.get() } else { FLAGS };
+        Registers::from_words(words)
     }
 
     /// Writes the registers of a fault message, from R15 to RAX and RFLAGS, to [`abi::fault::EXTRA`] words at `address`. They
@@ -179,38 +169,15 @@ impl Frame {
         if registers.rip >= USER_END {
             return Err(Error::InvalidAddress);
         }
-        let r = registers;
-        for (cell, value) in [
-            (&self.rip, r.rip),
-            (&self.rsp, r.rsp),
-            (&self.rflags, r.rflags & USER_FLAGS | FLAGS),
-            (&self.rax, r.rax),
-            (&self.rcx, r.rcx),
-            (&self.rdx, r.rdx),
-            (&self.rbx, r.rbx),
-            (&self.rbp, r.rbp),
-            (&self.rsi, r.rsi),
-            (&self.rdi, r.rdi),
-            (&self.r8, r.r8),
-            (&self.r9, r.r9),
-            (&self.r10, r.r10),
-            (&self.r11, r.r11),
-            (&self.r12, r.r12),
-            (&self.r13, r.r13),
-            (&self.r14, r.r14),
-            (&self.r15, r.r15),
-            (&self.cs, gdt::USER_CODE as u64),
-            (&self.ss, gdt::USER_DATA as u64),
-            (&self.vector, 0),
-        ] {
-            cell.set(value);
+        self.rip.set(registers.rip);
+        self.rsp.set(registers.rsp);
+        self.rflags.set(registers.rflags & USER_FLAGS | FLAGS);
+        for (cell, word) in self.general().iter().zip(&registers.to_words()[2..]) {
+            cell.set(*word);
         }
+        self.cs.set(gdt::USER_CODE as u64);
+        self.ss.set(gdt::USER_DATA as u64);
+        self.vector.set(0);
         Ok(())
-    }
-}
-
-impl Default for Frame {
-    fn default() -> Self {
-        Self::new()
     }
 }

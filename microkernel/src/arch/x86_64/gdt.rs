@@ -91,16 +91,10 @@ pub fn init() {
         let tss = POSTERN_TSS.0.get();
         for index in 0..4 {
             let top = STACKS.0.get() as u64 + ((index + 1) * IST_SIZE) as u64;
-            ptr::write_unaligned(
-                &raw mut (*tss).interrupt_stack_table[index],
-                VirtAddr::new(top),
-            );
+            ptr::write_unaligned(&raw mut (*tss).interrupt_stack_table[index], VirtAddr::new(top));
         }
         // No I/O bitmap: ports are used by invocation only.
-        ptr::write_unaligned(
-            &raw mut (*tss).iomap_base,
-            size_of::<TaskStateSegment>() as u16,
-        );
+        ptr::write_unaligned(&raw mut (*tss).iomap_base, size_of::<TaskStateSegment>() as u16);
         let gdt = &mut *GDT.0.get();
         gdt.append(Descriptor::kernel_code_segment());
         gdt.append(Descriptor::kernel_data_segment());

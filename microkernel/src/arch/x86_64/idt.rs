@@ -46,9 +46,6 @@ pub fn init() {
             *entry = gate(vector);
         }
         let limit = size_of::<Idt>() as u16 - 1;
-        tables::lidt(&DescriptorTablePointer {
-            limit,
-            base: VirtAddr::new(IDT.0.get() as u64),
-        });
+        tables::lidt(&DescriptorTablePointer { limit, base: VirtAddr::new(IDT.0.get() as u64) });
     }
 }

@@ -55,9 +55,7 @@ pub fn init(controllers: &[IoApic]) {
 
 fn with<R>(gsi: u32, act: impl FnOnce(&Controller, u32) -> R) -> Option<R> {
     let controllers = CONTROLLERS.lock();
-    let controller = controllers
-        .iter()
-        .find(|c| gsi >= c.first && gsi - c.first < c.lines)?;
+    let controller = controllers.iter().find(|c| gsi >= c.first && gsi - c.first < c.lines)?;
     Some(act(controller, TABLE + 2 * (gsi - controller.first)))
 }
 
@@ -99,7 +97,5 @@ pub fn set_masked(gsi: u32, masked: bool) {
 
 /// The line goes nowhere any more.
 pub fn detach(gsi: u32) {
-    with(gsi, |controller, register| {
-        controller.write(register, MASKED)
-    });
+    with(gsi, |controller, register| controller.write(register, MASKED));
 }

@@ -56,8 +56,6 @@ pub fn protect(ranges: heapless::Vec<(u64, u64), 96>) {
 /// Whether a physical range touches memory or an interrupt controller.
 pub fn is_protected(physical: u64, size: u64) -> bool {
     PROTECTED.get().is_none_or(|ranges| {
-        ranges
-            .iter()
-            .any(|&(start, length)| physical < start + length && start < physical + size)
+        ranges.iter().any(|&(start, length)| physical < start + length && start < physical + size)
     })
 }

@@ -16,9 +16,7 @@ pub const LARGE: u64 = 2 << 20;
 const DEVICE: Entry = Entry::BIT_9;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Rights are granted by the last level alone.
-const TABLE: Entry = Entry::PRESENT
-    .union(Entry::WRITABLE)
-    .union(Entry::USER_ACCESSIBLE);
+const TABLE: Entry = Entry::PRESENT.union(Entry::WRITABLE).union(Entry::USER_ACCESSIBLE);
 /// First entry of the kernel half.
 const KERNEL_HALF: u64 = 256;
 
@@ -38,6 +36,11 @@ pub struct Page {
 }
 
 impl Page {
+    /// Ordinary memory.
+    pub fn memory(physical: u64, write: bool, execute: bool) -> Self {
+        Self { physical, write, execute, uncached: false, device: false }
+    }
+
     /// The entry that maps it.
     #[inline(always)]
     pub fn entry(self) -> u64 {
@@ -91,11 +94,7 @@ impl Place {
     #[inline(always)]
     fn table(self) -> Result<u64, Self> {
         let entry = self.read();
-        if has(entry, Entry::PRESENT, Entry::HUGE_PAGE) {
-            Ok(entry & ADDRESS)
-        } else {
-            Err(self)
-        }
+        if has(entry, Entry::PRESENT, Entry::HUGE_PAGE) { Ok(entry & ADDRESS) } else { Err(self) }
     }
 }
 
@@ -164,11 +163,7 @@ pub fn translate(cr3: u64, address: u64, for_write: bool) -> Option<Piece> {
         Ok(place) => (place.read(), PAGE),
         Err(place) => (place.read(), LARGE),
     };
-    let needed = if for_write {
-        TABLE
-    } else {
-        Entry::PRESENT | Entry::USER_ACCESSIBLE
-    };
+    let needed = if for_write { TABLE } else { Entry::PRESENT | Entry::USER_ACCESSIBLE };
     let offset = address & (size - 1);
     has(entry, needed, DEVICE).then_some(Piece {
         physical: (entry & ADDRESS & !(size - 1)) + offset,
@@ -193,10 +188,7 @@ pub fn current_root() -> u64 {
     if !BARE {
         return 0;
     }
-    x86_64::registers::control::Cr3::read()
-        .0
-        .start_address()
-        .as_u64()
+    x86_64::registers::control::Cr3::read().0.start_address().as_u64()
 }
 
 /// In a value for CR3: keep what the TLB holds for this PCID (SDM 3A 4.10.4.1).
@@ -204,11 +196,7 @@ const KEEP: u64 = 1 << 63;
 
 /// What to load into CR3 for a space: root and, where there are PCIDs, the id and [`KEEP`].
 pub fn cr3(root: u64, id: u16) -> u64 {
-    if features().contains(Features::PCID) {
-        root | id as u64 | KEEP
-    } else {
-        root
-    }
+    if features().contains(Features::PCID) { root | id as u64 | KEEP } else { root }
 }
 
 /// Uses another space.

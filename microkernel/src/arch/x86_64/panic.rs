@@ -44,39 +44,28 @@ pub fn exception(frame: &Frame) -> ! {
 pub fn panicked(message: fmt::Arguments) -> ! {
     log::take_over();
     log!("KERNEL PANIC: {message}");
-    // What a function keeps for its caller.
-    let mut kept = [0; 8];
-    // SAFETY: reads registers, and writes the array, which is as long.
+    // What a function keeps for its caller, in the order of `Registers`.
+    let mut kept = [0; Registers::WORDS];
+    // SAFETY: reads registers, and writes inside the array.
     unsafe {
         asm!(
             "lea {scratch}, [rip]",
             "mov [{kept}], {scratch}",
             "mov [{kept} + 8], rsp",
-            "mov [{kept} + 16], rbp",
-            "mov [{kept} + 24], rbx",
-            "mov [{kept} + 32], r12",
-            "mov [{kept} + 40], r13",
-            "mov [{kept} + 48], r14",
-            "mov [{kept} + 56], r15",
+            "mov [{kept} + 16], r15",
+            "mov [{kept} + 24], r14",
+            "mov [{kept} + 32], r13",
+            "mov [{kept} + 40], r12",
+            "mov [{kept} + 96], rbp",
+            "mov [{kept} + 104], rbx",
             scratch = out(reg) _,
             kept = in(reg) &raw mut kept,
             options(nostack, preserves_flags),
         )
     };
-    let [rip, rsp, rbp, rbx, r12, r13, r14, r15] = kept;
-    let found = Registers {
-        rip,
-        rsp,
-        rbp,
-        rbx,
-        r12,
-        r13,
-        r14,
-        r15,
-        ..Registers::default()
-    };
+    let found = Registers::from_words(kept);
     registers("registers", &found);
-    stack(rsp);
+    stack(found.rsp);
     end()
 }
 
@@ -117,13 +106,8 @@ fn stack(rsp: u64) {
         for row in (from..high.min(from + STACK)).step_by(32) {
             // SAFETY: the row lies on the kernel's stack, whose end is aligned to pages.
             let words: [u64; 4] = unsafe { ptr::read(row as *const _) };
-            log!(
-                "stack {row:#x}: {:#x} {:#x} {:#x} {:#x}",
-                words[0],
-                words[1],
-                words[2],
-                words[3]
-            );
+            let [first, second, third, fourth] = words;
+            log!("stack {row:#x}: {first:#x} {second:#x} {third:#x} {fourth:#x}");
         }
     }
     log!("backtrace:");
@@ -147,23 +131,11 @@ fn fault_badge(thread: ThreadRef) -> u64 {
 fn end() -> ! {
     let kernel = boot::kernel();
     let thread = running();
-    log!(
-        "thread {:#x}, badge of its faults {:#x}",
-        thread.address(),
-        fault_badge(thread)
-    );
-    registers(
-        "its registers at its last entry",
-        &thread.frame().registers(),
-    );
+    log!("thread {:#x}, badge of its faults {:#x}", thread.address(), fault_badge(thread));
+    registers("its registers at its last entry", &thread.frame().registers());
     log!("last events, oldest first:");
     for record in kernel.trace.last(LAST_EVENTS) {
-        log!(
-            "  {:?} {:#x} {:#x}",
-            record.event,
-            record.first,
-            record.second
-        );
+        log!("  {:?} {:#x} {:#x}", record.event, record.first, record.second);
     }
     log!("KERNEL PANIC END");
     port::end_machine(exit::KERNEL_PANIC)

@@ -139,11 +139,7 @@ impl Model {
 
     /// No capability lies deeper than 31.
     pub fn check_depth(&self, parent: Place) -> Result<(), Error> {
-        if self.caps[&parent].depth + 1 < 32 {
-            Ok(())
-        } else {
-            Err(Error::TooDeep)
-        }
+        if self.caps[&parent].depth + 1 < 32 { Ok(()) } else { Err(Error::TooDeep) }
     }
 
     /// Adds a youngest child.

@@ -40,11 +40,7 @@ impl Model {
             return Err(Error::TimedOut);
         }
         self.thread_mut(sender).state = State::Sending(to);
-        self.endpoints
-            .get_mut(&to)
-            .expect("it")
-            .senders
-            .push_back(sender);
+        self.endpoints.get_mut(&to).expect("it").senders.push_back(sender);
         if let Some(deadline) = until {
             self.arm(sender, deadline);
         }
@@ -322,11 +318,7 @@ impl Model {
         let thread = self.thread_mut(current);
         thread.set_registers(registers.to_words());
         (thread.vector, thread.error) = (vector as u64, error);
-        thread.fault_address = if vector as u64 == fault::PAGE_FAULT {
-            address
-        } else {
-            0
-        };
+        thread.fault_address = if vector as u64 == fault::PAGE_FAULT { address } else { 0 };
         thread.fault = true;
         thread.leases.clear();
         thread.transfer = 0;

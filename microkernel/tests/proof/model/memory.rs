@@ -97,11 +97,7 @@ impl Model {
         if pages.contains_key(&address) {
             return Err(Error::AlreadyMapped);
         }
-        let page = Mapping {
-            physical,
-            write,
-            device,
-        };
+        let page = Mapping { physical, write, device };
         pages.insert(address, page);
         Ok(())
     }
@@ -146,11 +142,7 @@ impl Model {
 
     pub fn unmap_frame(&mut self, place: Place) -> Result<(), Error> {
         let (space, address) = self.mapping(place).ok_or(Error::NotMapped)?;
-        self.spaces
-            .get_mut(&space)
-            .expect("it")
-            .pages
-            .remove(&address);
+        self.spaces.get_mut(&space).expect("it").pages.remove(&address);
         self.caps.get_mut(&place).expect("it").mapped = None;
         Ok(())
     }
@@ -170,11 +162,7 @@ impl Model {
     pub fn unmap_buffer(&mut self, thread: Address) {
         let state = self.thread_mut(thread);
         if let (Some(address), Some(space)) = (state.buffer.take(), state.space) {
-            self.spaces
-                .get_mut(&space)
-                .expect("it")
-                .pages
-                .remove(&address);
+            self.spaces.get_mut(&space).expect("it").pages.remove(&address);
         }
     }
 
@@ -234,11 +222,7 @@ impl Model {
         let leases = &self.thread(client).leases;
         let &(base, bits) = leases.get(index as usize).ok_or(Error::LeaseBounds)?;
         let bits = LeaseBits::from_bits_retain(bits);
-        let right = if write {
-            LeaseBits::WRITE
-        } else {
-            LeaseBits::READ
-        };
+        let right = if write { LeaseBits::WRITE } else { LeaseBits::READ };
         let inside = offset as u128 + length as u128 <= bits.length() as u128;
         if !inside || !bits.contains(right) {
             return Err(Error::LeaseBounds);

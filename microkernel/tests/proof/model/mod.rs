@@ -204,13 +204,7 @@ impl Model {
             model.caps.insert(place, cap);
             model.roots.push(place);
         };
-        put(
-            root::TABLE,
-            Kind::CapTable,
-            table,
-            3,
-            root::TABLE_BITS as u32,
-        );
+        put(root::TABLE, Kind::CapTable, table, 3, root::TABLE_BITS as u32);
         put(root::THREAD, Kind::Thread, thread, 3, 0);
         put(root::SPACE, Kind::Space, space, 1, 18);
         put(root::SYSTEM, Kind::System, 1, 0, 0);
@@ -229,12 +223,9 @@ impl Model {
     pub fn step(&mut self, event: &Event) {
         match event {
             Event::Call(call) => self.system_call(call),
-            Event::Trap {
-                vector,
-                error,
-                address,
-                registers,
-            } => self.trap(*vector, *error, *address, registers),
+            Event::Trap { vector, error, address, registers } => {
+                self.trap(*vector, *error, *address, registers)
+            }
             Event::Timer => {
                 self.fired();
                 self.finish();
@@ -263,10 +254,7 @@ impl Model {
 
     /// A new Inactive thread with an empty buffer.
     pub fn new_thread(&mut self, at: Address) {
-        let registers = Registers {
-            rflags: 0x202,
-            ..Registers::default()
-        };
+        let registers = Registers { rflags: 0x202, ..Registers::default() };
         self.memory.insert(at + 4096, Box::new([0; 4096]));
         self.threads.insert(
             at,

@@ -106,9 +106,7 @@ impl Model {
         if count == 0 || count > 64 {
             return Err(Error::InvalidArgument);
         }
-        let cap = self
-            .check(place, Kind::Untyped, Self::retype_right(kind))?
-            .clone();
+        let cap = self.check(place, Kind::Untyped, Self::retype_right(kind))?.clone();
         let child_rights = child_rights as u8;
         if kind == Kind::Untyped && child_rights & !cap.rights != 0 {
             return Err(Error::MissingRight);
@@ -176,12 +174,7 @@ impl Model {
                 Kind::Endpoint => _ = self.endpoints.insert(at, Default::default()),
                 Kind::Reply => _ = self.replies.insert(at, None),
                 Kind::Irq => {
-                    let irq = Irq {
-                        progress: Progress::Idle,
-                        count: 0,
-                        vector: None,
-                        line: None,
-                    };
+                    let irq = Irq { progress: Progress::Idle, count: 0, vector: None, line: None };
                     self.irqs.insert(at, irq);
                 }
                 Kind::Empty | Kind::IoPorts | Kind::System => unreachable!("refused"),
@@ -216,11 +209,7 @@ impl Model {
         label: u32,
         w: [u64; 4],
     ) -> Answer {
-        let right = if label == captable::IDENTIFY {
-            captable::INSPECT
-        } else {
-            captable::WRITE
-        };
+        let right = if label == captable::IDENTIFY { captable::INSPECT } else { captable::WRITE };
         if cap.rights & right == 0 {
             return Err(Error::MissingRight);
         }
@@ -258,11 +247,7 @@ impl Model {
 
     fn on_thread(&mut self, thread: Address, cap: &Cap, label: u32, w: [u64; 4]) -> Answer {
         let registers = matches!(label, thread::READ_REGISTERS | thread::WRITE_REGISTERS);
-        let right = if registers {
-            thread::REGISTERS
-        } else {
-            thread::CONTROL
-        };
+        let right = if registers { thread::REGISTERS } else { thread::CONTROL };
         if cap.rights & right == 0 {
             return Err(Error::MissingRight);
         }
@@ -368,10 +353,7 @@ impl Model {
             space::UNMAP => {
                 let frame = self.own(thread, w[0])?;
                 self.check(frame, Kind::Frame, 0)?;
-                if self
-                    .mapping(frame)
-                    .is_none_or(|(space, _)| space != cap.object)
-                {
+                if self.mapping(frame).is_none_or(|(space, _)| space != cap.object) {
                     return Err(Error::NotMapped);
                 }
                 self.unmap_frame(frame)?;

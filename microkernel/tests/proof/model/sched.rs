@@ -8,9 +8,7 @@ impl Model {
     /// The highest priority that is ready and not running, -1 if none.
     pub fn top(&self) -> i32 {
         let mut queues = self.ready.iter().rev();
-        queues
-            .find(|(_, queue)| !queue.is_empty())
-            .map_or(-1, |(&priority, _)| priority)
+        queues.find(|(_, queue)| !queue.is_empty()).map_or(-1, |(&priority, _)| priority)
     }
 
     /// A Ready thread that does not run queues behind its equals.
@@ -18,9 +16,7 @@ impl Model {
         if self.current != Some(thread) {
             let priority = self.thread(thread).priority;
             self.ready.entry(priority).or_default().push_back(thread);
-            let limited = self
-                .payer
-                .is_some_and(|payer| priority >= self.thread(payer).priority);
+            let limited = self.payer.is_some_and(|payer| priority >= self.thread(payer).priority);
             if limited && self.turn_end.is_none() {
                 self.turn_end = Some(self.now + Self::TURN);
             }

@@ -112,11 +112,7 @@ impl Model {
             return Ok(Outcome::Now(status, words));
         }
         let place = self.own(thread, call.rdi)?;
-        if self
-            .caps
-            .get(&place)
-            .is_none_or(|cap| cap.kind != Kind::Endpoint)
-        {
+        if self.caps.get(&place).is_none_or(|cap| cap.kind != Kind::Endpoint) {
             let (status, words) = self.invoke(thread, place, label)?;
             return Ok(Outcome::Now(status, words));
         }
@@ -161,21 +157,13 @@ impl Model {
         }
         let place: Place = self.own(thread, offer.pass as u64)?;
         self.usable(place)?;
-        if grant {
-            Ok(())
-        } else {
-            Err(Error::MissingRight)
-        }
+        if grant { Ok(()) } else { Err(Error::MissingRight) }
     }
 
     /// Everything a reply can be refused for; the payload is copied.
     fn decode_reply(&mut self, thread: Address, call: &Call) -> Result<Reply, Error> {
         let tag = call.rax;
-        let via = if tag & VIA != 0 {
-            Some(self.reply_object(thread, call)?)
-        } else {
-            None
-        };
+        let via = if tag & VIA != 0 { Some(self.reply_object(thread, call)?) } else { None };
         self.may_pass(thread, true)?;
         let target = self.answered(thread, via);
         self.check_fault_answer(thread, target, tag)?;

@@ -19,13 +19,7 @@ struct State {
     ready_top: i32,
 }
 
-static mut STATE: State = State {
-    registers: [0; 16],
-    stack: 0,
-    loaded: 0,
-    end: 0,
-    ready_top: -1,
-};
+static mut STATE: State = State { registers: [0; 16], stack: 0, loaded: 0, end: 0, ready_top: -1 };
 static LOCK: Mutex<()> = Mutex::new(());
 
 /// How the fast path ended.

@@ -16,10 +16,7 @@ pub struct Tlb {
 impl Tlb {
     /// An empty one.
     pub const fn new() -> Self {
-        Self {
-            loaded: 0,
-            entries: BTreeMap::new(),
-        }
+        Self { loaded: 0, entries: BTreeMap::new() }
     }
 
     fn pcid(&self) -> u64 {
@@ -59,8 +56,7 @@ impl Tlb {
     pub fn invalidate_pcid(&mut self, kind: u64, [pcid, address]: [u64; 2]) {
         let features = host::machine().features;
         assert!(features.contains(Features::INVPCID), "#UD");
-        self.entries
-            .retain(|key, _| key.0 != pcid || (kind == 0 && key.1 != address));
+        self.entries.retain(|key, _| key.0 != pcid || (kind == 0 && key.1 != address));
     }
 }
 
