@@ -29,8 +29,10 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
 fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
     if let Some(irq) = kernel.vectors.get(vector) {
         kernel.trace.record(Event::Interrupt, vector as u64, interrupted.address());
+        // A level line is masked by now: at the end of its interrupt it would only interrupt once more.
+        let receiver = irq::fire(kernel, irq);
         arch::apic::end_of_interrupt();
-        if let Some(receiver) = irq::fire(kernel, irq) {
+        if let Some(receiver) = receiver {
             kernel.preempt(receiver);
         }
     } else if vector != SPURIOUS_VECTOR {

@@ -62,7 +62,7 @@ const TESTS: &[(&str, &str)] = &[
     ("pager", "on_demand"),
     (
         "irqs",
-        "coalescing order waking rebinding raised_without_end ports edge_line bell",
+        "coalescing order waking rebinding raised_without_end ports edge_line level_line bell",
     ),
     (
         "registers",

@@ -1,4 +1,4 @@
-//! Interrupts as messages: raised by programs, and of a real line (the interval timer's, GSI 2).
+//! Interrupts as messages: raised by programs, and of real lines (the interval timer, GSI 2; power management, GSI 9).
 
 use crate::lab::{HIGH, Lab, NORMAL};
 use crate::outcome::Outcome;
@@ -140,19 +140,28 @@ pub fn raised_without_end(lab: &mut Lab) -> Outcome {
     Ok(())
 }
 
-fn devices() -> Option<(IoPorts, Irq)> {
-    let [Device::Ports { slot: ports, .. }, Device::Irq { slot: irq }] = rt::info().devices[..]
+/// Ports and interrupt of a device.
+type Hardware = (IoPorts, Irq);
+
+/// The interval timer, and ACPI's power management.
+fn devices() -> Result<[Hardware; 2], crate::outcome::Failure> {
+    use Device::{Irq as Line, Ports};
+    let [
+        Ports { slot: timer, .. },
+        Line { slot: tick },
+        Ports { slot: power, .. },
+        Line { slot: control },
+    ] = rt::info().devices[..]
     else {
-        return None;
+        return Err(crate::outcome::Failure("no timer".into()));
     };
-    Some((IoPorts(Slot(ports)), Irq(Slot(irq))))
+    let device = |ports, irq| (IoPorts(Slot(ports)), Irq(Slot(irq)));
+    Ok([device(timer, tick), device(power, control)])
 }
 
 /// Port numbers and widths outside a capability's range, block lengths, and rights.
 pub fn ports(lab: &mut Lab) -> Outcome {
-    let Some((ports, _)) = devices() else {
-        return Err(crate::outcome::Failure("no timer".into()));
-    };
+    let [(ports, _), _] = devices()?;
     for label in [
         ioports::IN,
         ioports::OUT,
@@ -201,9 +210,7 @@ pub fn ports(lab: &mut Lab) -> Outcome {
 
 /// The interval timer at 1,000 Hz, each tick a message.
 pub fn edge_line(lab: &mut Lab) -> Outcome {
-    let Some((ports, irq)) = devices() else {
-        return Err(crate::outcome::Failure("no timer".into()));
-    };
+    let [(ports, irq), _] = devices()?;
     let endpoint = lab.endpoint()?;
     irq.bind(endpoint, 0x40)?;
     set_timer(ports, 1193)?;
@@ -223,14 +230,21 @@ pub fn edge_line(lab: &mut Lab) -> Outcome {
     irq.acknowledge()?;
     let m = syscall::recv(endpoint).check()?;
     check!((64..=70).contains(&m.words[0]));
-    // A storm that is acknowledged at once, by a thread below: whoever is above it still gets his time.
-    let count = Arc::new(AtomicU64::new(0));
     syscall::reply(Answer::new(0, [0; 4])).check()?;
-    let ticks = count.clone();
+    storms(lab, endpoint)?;
+    set_timer(ports, 0)?;
+    ports.write(0x43, 1, 0x30)?;
+    Ok(())
+}
+
+/// A storm that a thread below acknowledges at once: whoever is above it still gets his time.
+fn storms(lab: &mut Lab, endpoint: Slot) -> Outcome {
+    let count = Arc::new(AtomicU64::new(0));
+    let messages = count.clone();
     lab.spawn(NORMAL - 1, move || {
         loop {
             let m = syscall::recv(endpoint);
-            ticks.fetch_add(m.words[0], Relaxed);
+            messages.fetch_add(m.words[0], Relaxed);
         }
     })?;
     for _ in 0..10 {
@@ -239,8 +253,44 @@ pub fn edge_line(lab: &mut Lab) -> Outcome {
         check!(libsys::time::Instant::now().0 - start < 2_000_000);
     }
     check!(count.load(Relaxed) > 100);
-    set_timer(ports, 0)?;
-    ports.write(0x43, 1, 0x30)?;
+    Ok(())
+}
+
+/// First port of ACPI's power management on QEMU's machines: status, and behind it which of its bits interrupt (ACPI 6.5, 4.8.3.1).
+const POWER: u16 = 0x600;
+/// The power management timer, 3.58 MHz and 24 bits, overflowed: every 2.3 s.
+const OVERFLOW: u32 = 1;
+
+/// A line that stays asserted until the device is served (ACPI's, by its timer): one message, and then silence until the
+/// acknowledgement, or else a storm.
+pub fn level_line(lab: &mut Lab) -> Outcome {
+    let [_, (ports, irq)] = devices()?;
+    let endpoint = lab.endpoint()?;
+    let serve = || ports.write(POWER, 2, OVERFLOW);
+    irq.bind(endpoint, 0x41)?;
+    serve()?;
+    ports.write(POWER + 2, 2, OVERFLOW)?;
+    let m = syscall::recv(endpoint).check()?;
+    same!((m.tag.message(), m.badge), (Message::Interrupt, 0x41));
+    same!(m.words, [1, 0, 0, 0]);
+    check!(ports.read(POWER, 2)? & OVERFLOW != 0);
+    // Not acknowledged: the line is masked, so others run, though the device wants to be served.
+    lab.rest(20_000_000);
+    // Served and acknowledged, it is quiet.
+    serve()?;
+    irq.acknowledge()?;
+    refused!(poll(endpoint), TimedOut);
+    // Acknowledged, but not served: it interrupts again at once, each time.
+    let m = syscall::recv(endpoint).check()?;
+    for _ in 0..100 {
+        same!(m.words, [1, 0, 0, 0]);
+        irq.acknowledge()?;
+        same!(poll(endpoint)?.words, [1, 0, 0, 0]);
+    }
+    irq.acknowledge()?;
+    storms(lab, endpoint)?;
+    serve()?;
+    ports.write(POWER + 2, 2, 0)?;
     Ok(())
 }
 

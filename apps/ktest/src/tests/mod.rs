@@ -54,7 +54,7 @@ tests! {
     traps: instructions privileged without_rights addresses no_alignment_check no_execute all_registers refused_answers
         stopping handled_at_home while_owing;
     pager: on_demand;
-    irqs: coalescing order waking rebinding raised_without_end ports edge_line bell;
+    irqs: coalescing order waking rebinding raised_without_end ports edge_line level_line bell;
     registers: call_and_reply other_system_calls new_thread fault preemption;
     schedule: round_robin strict_priority at_once yielding reply_to_a_lower_caller no_inversion paid_time timer_accuracy
         fair_server;
