@@ -4,7 +4,10 @@
 //! model computes itself. Every part of the state that a program or the next step could notice is here.
 
 mod caps;
+mod devices;
 mod ipc;
+mod irq;
+mod lifetime;
 mod memory;
 mod objects;
 mod sched;
