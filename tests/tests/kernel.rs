@@ -127,6 +127,47 @@ fn every_kernel_test_succeeds_without_the_fast_path() {
     all_succeed("qemu64", "fastpath=off");
 }
 
+/// A kernel that makes every call which the fast path takes by the slow path too, and panics at the first difference.
+fn checking(mut system: System) -> System {
+    system.manifest.name += "-checking";
+    system.manifest.kernel_features = vec!["check-fast-path".into()];
+    system
+}
+
+#[test]
+fn both_paths_do_the_same_in_the_guest() {
+    // The tests of scheduling say how long things take: here they take longer.
+    let modules = TESTS.iter().filter(|(module, _)| *module != "schedule");
+    let mut ktest = checking(System::load("ktest").expect("it is there"));
+    let program = ktest.program("ktest").expect("it has that program");
+    program.args = std::iter::once("tests")
+        .chain(modules.clone().map(|(module, _)| *module))
+        .map(str::to_string)
+        .collect();
+    let options = Options {
+        icount: true,
+        read_only: true,
+        ..Options::default()
+    };
+    let outcome = tests::follow(&options, &ktest, &[]);
+    let wanted: usize = modules
+        .map(|(_, names)| names.split_whitespace().count())
+        .sum();
+    let well = |line: &&str| line.starts_with("test ") && line.ends_with(" ... ok");
+    assert_eq!(outcome.log.lines().filter(well).count(), wanted);
+    assert_eq!(outcome.status, Status::Success, "{:?}", outcome.explanation);
+
+    // The kernel says how many calls it has checked, each time it is twice as many.
+    let options = Options {
+        exec: ["read disk:0 --sha256", "dmesg"].map(str::to_string).into(),
+        ..options
+    };
+    let outcome = tests::execute_system(&options, &checking(tests::default_system()));
+    assert_eq!(outcome.status, Status::Success, "{:?}", outcome.explanation);
+    let line = "fast path: 64 calls by both paths, no difference";
+    assert!(outcome.log.contains(line));
+}
+
 #[test]
 fn random_system_calls_hurt_nobody() {
     let long = std::env::var_os("POSTERN_LONG").is_some();

@@ -247,6 +247,7 @@ postern_stubs:
 );
 
 unsafe extern "C" {
+    #[cfg_attr(all(feature = "check-fast-path", target_os = "none"), link_name = "postern_checked")]
     fn postern_syscall();
     fn postern_syscall_slow();
     fn postern_stubs();
@@ -320,6 +321,12 @@ fn on_syscall(operation: Operation) -> ! {
     let start = section_start();
     let exit = syscall::handle(boot::kernel(), operation);
     section_end(start);
+    leave(exit)
+}
+
+/// Leaves the kernel after a system call.
+#[inline(always)]
+pub fn leave(exit: Exit) -> ! {
     if exit == Exit::Zeros {
         // SAFETY: as in `resume`; the running thread is inside a system call.
         unsafe { postern_resume_zeros() }

@@ -94,14 +94,23 @@ assemble!(
     mov cr3, rcx
     .endm
     .macro EXIT
+    .if {checked}
+    jmp postern_checked_exit
+    .else
     sysretq
+    .endif
     .endm
     .macro EXIT_TRAP
+    .if {checked}
+    jmp postern_checked_trap
+    .else
     jmp postern_resume
+    .endif
     .endm
     "#,
     crate::boot::POSTERN_KERNEL,
     crate::kernel::READY_TOP,
+    checked = const cfg!(feature = "check-fast-path") as u32,
 );
 
 #[cfg(not(target_os = "none"))]

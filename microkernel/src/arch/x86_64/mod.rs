@@ -1,6 +1,8 @@
 //! x86_64: the only place for instructions, page-table bits and descriptor tables.
 
 pub mod apic;
+#[cfg(all(feature = "check-fast-path", target_os = "none"))]
+pub mod checked;
 pub mod clock;
 pub mod cpu;
 pub mod entry;

@@ -14,7 +14,8 @@ pub const LARGE: u64 = 2 << 20;
 
 /// Marks a mapping of device registers (a bit the processor ignores).
 const DEVICE: Entry = Entry::BIT_9;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// The physical address in an entry, or in CR3.
+pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Rights are granted by the last level alone.
 const TABLE: Entry = Entry::PRESENT.union(Entry::WRITABLE).union(Entry::USER_ACCESSIBLE);
 /// First entry of the kernel half.
