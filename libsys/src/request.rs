@@ -77,16 +77,13 @@ impl Request {
     /// `WouldBlock`: all of this program's Reply objects are in use, or the client's share of them is.
     pub fn park(self) -> Result<Parked, IoError> {
         let client = self.client();
-        let reply = REPLIES
-            .lock()
-            .get_or_insert_with(Replies::from_info)
+        let reply = Replies::of(&mut REPLIES.lock())
             .take(client)
             .ok_or(IoError::WouldBlock)?;
         PARKING.store(reply.0, Ordering::Relaxed);
         Ok(Parked {
             reply,
             client,
-            words: self.words,
             length: self.length(),
         })
     }
@@ -117,6 +114,20 @@ struct Replies {
 }
 
 impl Replies {
+    /// They are asked for at each request, and made at the first.
+    #[inline(always)]
+    fn of(replies: &mut Option<Self>) -> &mut Self {
+        match replies {
+            Some(replies) => replies,
+            none => Self::first(none),
+        }
+    }
+
+    #[cold]
+    fn first(none: &mut Option<Self>) -> &mut Self {
+        none.insert(Self::from_info())
+    }
+
     fn from_info() -> Self {
         let info = rt::info();
         let free: Vec<_> = info.replies.iter().map(|&slot| Slot(slot)).collect();
@@ -148,10 +159,7 @@ impl Replies {
 static REPLIES: Mutex<Option<Replies>> = Mutex::new(None);
 
 fn put_back(reply: Slot, client: u32) {
-    REPLIES
-        .lock()
-        .get_or_insert_with(Replies::from_info)
-        .put_back(reply, client);
+    Replies::of(&mut REPLIES.lock()).put_back(reply, client);
 }
 
 /// A caller set aside. Dropping it answers with `DeviceError`.
@@ -159,8 +167,6 @@ fn put_back(reply: Slot, client: u32) {
 pub struct Parked {
     reply: Slot,
     client: u32,
-    /// The words of its message.
-    pub words: Words,
     length: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::device::{Device, DeviceError, InitError, Operation, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
-use crate::ring::{CHAIN, Part, Ring};
+use crate::ring::{Chain, Part, Ring};
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 use virtio::platform::Platform;
@@ -145,9 +145,9 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         };
         slot.pieces = pieces;
         slot.in_flight = true;
-        let mut parts = [Part::default(); CHAIN];
-        let count = slot.parts(operation, &mut parts);
-        self.ring.submit(index, &parts[..count]);
+        let mut chain = self.ring.chain(index);
+        slot.describe(operation, &mut chain);
+        chain.submit();
         self.transport.notify(REQUESTS);
     }
 
@@ -163,34 +163,33 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
 }
 
 impl Slot {
-    /// The memory of a request, in the device's order: header, data, status. Returns how many parts it has.
-    fn parts(&self, operation: Operation, parts: &mut [Part; CHAIN]) -> usize {
+    /// The memory of a request: header, data, status.
+    #[inline(always)]
+    fn describe<P: Platform>(&self, operation: Operation, chain: &mut Chain<P>) {
         let (sectors, device_writes) = match operation {
             Operation::Read { sectors, .. } => (sectors, true),
             Operation::Write { sectors, .. } => (sectors, false),
             Operation::Flush => (0, false),
         };
         let (bytes, (control, buffer)) = (sectors * SECTOR, self.physical);
-        let part = |physical, bytes, device_writes| Part {
-            physical,
-            bytes,
-            device_writes,
+        let mut push = |physical, bytes, device_writes| {
+            chain.push(Part {
+                physical,
+                bytes,
+                device_writes,
+            })
         };
-        parts[0] = part(control, HEADER, false);
-        let mut count = 1;
+        push(control, HEADER, false);
         if let Some(pieces) = &self.pieces {
             assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
             for piece in pieces.parts() {
-                parts[count] = part(piece.physical, piece.bytes, device_writes);
-                count += 1;
+                push(piece.physical, piece.bytes, device_writes);
             }
         } else if operation != Operation::Flush {
             assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
-            parts[count] = part(buffer, bytes as u32, device_writes);
-            count += 1;
+            push(buffer, bytes as u32, device_writes);
         }
-        parts[count] = part(control + u64::from(HEADER), 1, true);
-        count + 1
+        push(control + u64::from(HEADER), 1, true);
     }
 }
 

@@ -66,36 +66,15 @@ impl<P: Platform> Ring<P> {
         unsafe { self.page.add(offset) }.cast()
     }
 
-    /// Hands a request over. Its memory is the device's until [`Ring::next_used`] gives the slot back.
-    ///
-    /// # Panics
-    /// More parts than a chain has, or none.
+    /// Begins to describe a request: the parts of its memory, in the device's order.
     #[inline(always)]
-    pub fn submit(&mut self, slot: usize, parts: &[Part]) {
-        assert!((1..=CHAIN).contains(&parts.len()));
+    pub fn chain(&mut self, slot: usize) -> Chain<'_, P> {
         let head = slot * CHAIN;
-        let last = head + parts.len() - 1;
-        for (index, part) in (head..).zip(parts) {
-            let mut rest = u64::from(part.bytes);
-            if part.device_writes {
-                rest |= DEVICE_WRITES;
-            }
-            if index != last {
-                rest |= NEXT | (index as u64 + 1) << 48;
-            }
-            // SAFETY: DMA memory, in the slot's own descriptors, which the device does not use now.
-            unsafe {
-                self.place(16 * index).write_volatile(part.physical);
-                self.place(16 * index + 8).write_volatile(rest);
-            }
-        }
-        let entry = AVAILABLE + 4 + 2 * (self.available as usize % SIZE);
-        self.available = self.available.wrapping_add(1);
-        // SAFETY: DMA memory, in the available ring; its next entry is not the device's before the index says so.
-        unsafe {
-            self.place(entry).write_volatile(head as u16);
-            fence(Ordering::Release);
-            self.place(AVAILABLE + 2).write_volatile(self.available);
+        Chain {
+            ring: self,
+            head,
+            next: head,
+            last: 0,
         }
     }
 
@@ -113,5 +92,64 @@ impl<P: Platform> Ring<P> {
         // SAFETY: as above.
         let head: u32 = unsafe { self.place(entry).read_volatile() };
         Some(head as usize / CHAIN)
+    }
+}
+
+/// A request that is being described.
+pub struct Chain<'a, P> {
+    ring: &'a mut Ring<P>,
+    head: usize,
+    /// The next descriptor, and what the last one says but for the address.
+    next: usize,
+    last: u64,
+}
+
+impl<P: Platform> Chain<'_, P> {
+    /// One more part.
+    ///
+    /// # Panics
+    /// The chain has no more descriptors.
+    #[inline(always)]
+    pub fn push(&mut self, part: Part) {
+        assert!(self.next < self.head + CHAIN);
+        let mut rest = u64::from(part.bytes);
+        if part.device_writes {
+            rest |= DEVICE_WRITES;
+        }
+        let at = 16 * self.next;
+        self.next += 1;
+        self.last = rest;
+        // SAFETY: DMA memory, in the slot's own descriptors, which the device does not use now.
+        unsafe {
+            self.ring.place(at).write_volatile(part.physical);
+            self.ring
+                .place(at + 8)
+                .write_volatile(rest | NEXT | (self.next as u64) << 48);
+        }
+    }
+
+    /// Hands the request over. Its memory is the device's until [`Ring::next_used`] gives the slot back.
+    ///
+    /// # Panics
+    /// It has no part.
+    #[inline(always)]
+    pub fn submit(self) {
+        assert!(self.next > self.head);
+        let Self {
+            ring,
+            head,
+            next,
+            last,
+        } = self;
+        let entry = AVAILABLE + 4 + 2 * (ring.available as usize % SIZE);
+        ring.available = ring.available.wrapping_add(1);
+        // SAFETY: DMA memory, in the slot's own descriptors and in the available ring, whose next entry is not the device's
+        // before the index says so.
+        unsafe {
+            ring.place(16 * (next - 1) + 8).write_volatile(last);
+            ring.place(entry).write_volatile(head as u16);
+            fence(Ordering::Release);
+            ring.place(AVAILABLE + 2).write_volatile(ring.available);
+        }
     }
 }

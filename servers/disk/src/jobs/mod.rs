@@ -12,7 +12,7 @@ mod tests;
 
 use crate::device::{Device, SLOTS};
 use alloc::collections::VecDeque;
-use step::{Caller, Finished, Job, Kind, Task};
+use step::{Caller, Finished, Job, JobError, Kind, Moved, Task};
 
 /// All jobs, running and waiting.
 pub struct Jobs<C> {
@@ -30,6 +30,7 @@ impl<C: Caller> Jobs<C> {
     }
 
     /// Adds a job and starts it, if it can run.
+    #[inline(always)]
     pub fn add(&mut self, device: &mut dyn Device, caller: C, task: Task) {
         match self.free_slot() {
             Some(slot) if self.waiting.is_empty() && self.may_run(&task) => {
@@ -42,32 +43,34 @@ impl<C: Caller> Jobs<C> {
     /// Goes on with every job whose request the device has finished; to be called after each interrupt. The last caller that
     /// is done is returned instead of answered if nobody waits for its slot.
     pub fn advance(&mut self, device: &mut dyn Device) -> Option<Finished<C>> {
-        let mut last: Option<Finished<C>> = None;
+        // The slot whose job is done, and its result.
+        let mut last = None;
         while let Some((slot, result)) = device.completed() {
             // A slot's request is always its job's.
-            let Some(job) = self.running[slot].as_mut() else {
-                continue;
-            };
-            let Some(result) = job.complete(device, slot, result) else {
-                continue;
-            };
-            if let Some(job) = self.running[slot].take() {
-                let finished = Finished {
-                    caller: job.into_caller(),
-                    result,
-                };
-                if let Some(before) = last.replace(finished) {
-                    before.answer(device);
-                }
+            let job = self.running[slot].as_mut();
+            if let Some(result) = job.and_then(|job| job.complete(device, slot, result))
+                && let Some(before) = last.replace((slot, result))
+                && let Some(finished) = self.finished(before)
+            {
+                finished.answer(device);
             }
         }
-        if !self.waiting.is_empty() {
-            if let Some(last) = last.take() {
-                last.answer(device);
-            }
-            self.start(device);
+        let finished = self.finished(last?)?;
+        if self.waiting.is_empty() {
+            return Some(finished);
         }
-        last
+        finished.answer(device);
+        self.start(device);
+        None
+    }
+
+    #[inline(always)]
+    fn finished(
+        &mut self,
+        (slot, result): (usize, Result<Moved, JobError>),
+    ) -> Option<Finished<C>> {
+        let caller = self.running[slot].take()?.into_caller();
+        Some(Finished { caller, result })
     }
 
     /// Whether no job runs or waits.
