@@ -31,6 +31,9 @@ fn every_server(label: u32) -> Option<&'static str> {
         io::SYNC => "sync",
         io::CLOSE => "close",
         io::WAIT => "wait",
+        io::SHARE => "share",
+        io::READ_SHARED => "read shared",
+        io::WRITE_SHARED => "write shared",
         _ => return None,
     })
 }
