@@ -20,6 +20,8 @@ pub const PROGRAM: &str = "bochs";
 pub const PACKAGES: [&str; 4] = ["bochs", "bochs-term", "bochsbios", "vgabios"];
 /// Its processor model unless the person names one: the newest, with everything.
 const PROCESSOR: &str = "tigerlake";
+/// Most MiB of the host's memory that it uses for the guest's.
+const LARGEST_HOST: u64 = 2048;
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 
@@ -118,7 +120,9 @@ fn processors() -> Result<Vec<String>> {
 /// Bochs's configuration file; `files` are the image, the serial line and the log.
 fn settings(options: &Options, processor: &str, sync: &str, files: &[String; 3]) -> String {
     let [image, serial, log] = files;
-    let megabytes = options.memory >> 20;
+    let guest = options.memory >> 20;
+    // It keeps the rest of a larger guest's memory in a file.
+    let host = guest.min(LARGEST_HOST);
     // The first drive of each channel; the image is beside the first one.
     let disks: String = options
         .disks
@@ -133,7 +137,7 @@ fn settings(options: &Options, processor: &str, sync: &str, files: &[String; 3])
         "plugin_ctrl: unmapped=1, biosdev=1, speaker=0, e1000=0, es1370=0, parallel=0, sb16=0, usb_uhci=0, gameport=0\n\
         config_interface: textconfig\n\
         display_library: term\n\
-        memory: guest={megabytes}, host={megabytes}\n\
+        memory: guest={guest}, host={host}\n\
         romimage: file={BIOS}\n\
         vgaromimage: file={VGA_BIOS}\n\
         ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\

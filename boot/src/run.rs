@@ -145,8 +145,13 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     let image = image::build(&system)?;
     if by_image {
         let file = NamedTempFile::new_in(paths::state()?).context("cannot make an image")?;
-        let (name, loader) = (&system.manifest.name, &image.loader);
-        iso::build(name, loader, &image.archive, file.path())?;
+        let content = iso::Content {
+            system: &system.manifest.name,
+            loader: &image.loader,
+            archive: &image.archive,
+            command_line: &options.append,
+        };
+        iso::build(content, file.path())?;
         let more: Vec<OsString> = network
             .iter()
             .map(OsString::from)

@@ -182,6 +182,7 @@ fn an_image_shows_what_is_in_it() {
         "tool: rustc ",
         "  boot/postern\n",
         "  licenses/GPL-3.txt\n",
+        "  licenses/crates.txt\n",
         "  kernel\n",
         "  shell\n",
     ] {

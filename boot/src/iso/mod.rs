@@ -1,8 +1,10 @@
 //! A bootable image: GRUB, the loader and an archive. One file boots by BIOS and by UEFI, as a CD and as a disk.
 //!
 //! The same sources and tools give the same bytes: `image.txt` in it names the tools. (`grub-mkrescue` is not used: it stamps
-//! the current time.) Read in this order: this (what is made), [`publish`] (the command `image`), [`list`] (what is in one).
+//! the current time.) Read in this order: this (what is made), [`licenses`], [`publish`] (the command
+//! `image`), [`list`] (what is in one).
 
+pub mod licenses;
 pub mod list;
 pub mod publish;
 
@@ -30,9 +32,19 @@ const BIOS: &str = "/usr/lib/grub/i386-pc";
 const UEFI: &str = "/usr/lib/grub/x86_64-efi";
 /// What GRUB must know: file systems, how to find a file there, how to start a loader.
 const MODULES: &str = "iso9660 part_msdos part_gpt search search_fs_file multiboot2 boot";
-/// What GRUB does. Without `boot` at its end nothing would start.
-const SCRIPT: &str = "search --no-floppy --set=root --file /boot/postern\n\
-    multiboot2 /boot/postern\nmodule2 /boot/system.tar\nboot\n";
+/// What GRUB does, in a script in which no word may mean more than it says. Without `boot` at its end nothing would start.
+fn script(command_line: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " _-.,:/=+".contains(c);
+    ensure!(
+        command_line.chars().all(plain),
+        "the command line of an image cannot have more than letters, digits and _-.,:/=+"
+    );
+    Ok(format!(
+        "search --no-floppy --set=root --file /boot/postern\n\
+        multiboot2 /boot/postern {command_line}\nmodule2 /boot/system.tar\nboot\n"
+    ))
+}
+
 /// The time of everything in the image, in seconds and as the image has it: 14 November 2023.
 const EPOCH: u64 = 1_700_000_000;
 const DATE: &str = "2023111422132000";
@@ -40,13 +52,6 @@ const DATE: &str = "2023111422132000";
 const EFI_SIZE: u64 = 2880;
 const SERIAL: &str = "504f5354";
 const IDENTITY: &str = "504f5354-4552-4e00-8000-000000000001";
-/// The licences of what is in the image, and where they are on a Debian system or in the workspace.
-const LICENSES: [(&str, &str); 4] = [
-    ("GRUB.txt", "/usr/share/doc/grub-common/copyright"),
-    ("GPL-3.txt", "/usr/share/common-licenses/GPL-3"),
-    ("LICENSE-MIT", "LICENSE-MIT"),
-    ("LICENSE-APACHE", "LICENSE-APACHE"),
-];
 /// The folder of licences, the list of what is in the image, and the words for people.
 const LICENSE_FOLDER: &str = "licenses";
 const CONTENTS: &str = "image.txt";
@@ -67,23 +72,36 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// Makes `output` an image that boots `loader` with `archive`, the system of that name.
+/// What an image boots.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The system's name.
+    pub system: &'a str,
+    /// The loader's ELF file.
+    pub loader: &'a Path,
+    /// The system archive.
+    pub archive: &'a [u8],
+    /// The words for the kernel.
+    pub command_line: &'a str,
+}
+
+/// Makes `output` an image that boots `content`.
 ///
 /// # Errors
 /// A file cannot be written, or a tool fails; the error is what the tool says.
-pub fn build(system: &str, loader: &Path, archive: &[u8], output: &Path) -> Result<()> {
+pub fn build(content: Content<'_>, output: &Path) -> Result<()> {
     ensure()?;
     let work = tempfile::tempdir_in(paths::state()?).context("cannot make an image")?;
     let tree = work.path().join("tree");
     let boot = paths::folder(tree.join("boot"))?;
-    let elf = std::fs::read(loader).context("cannot read the loader")?;
+    let elf = std::fs::read(content.loader).context("cannot read the loader")?;
     paths::write(
         &boot.join("postern"),
         &image::strip(&elf).context("the loader")?,
     )?;
-    paths::write(&boot.join("system.tar"), archive)?;
+    paths::write(&boot.join("system.tar"), content.archive)?;
     let script = work.path().join("grub.cfg");
-    paths::write(&script, SCRIPT.as_bytes())?;
+    paths::write(&script, self::script(content.command_line)?.as_bytes())?;
     grub(
         BIOS,
         "i386-pc-eltorito",
@@ -95,8 +113,11 @@ pub fn build(system: &str, loader: &Path, archive: &[u8], output: &Path) -> Resu
     grub(UEFI, "x86_64-efi", "fat", &script, &efi)?;
     file_system(&efi, &boot.join("efi.img"))?;
     paths::write(&tree.join(README), publish::README_TEXT.as_bytes())?;
-    licenses(&paths::folder(tree.join(LICENSE_FOLDER))?)?;
-    paths::write(&tree.join(CONTENTS), contents(system, &tree)?.as_bytes())?;
+    licenses::write(&paths::folder(tree.join(LICENSE_FOLDER))?)?;
+    paths::write(
+        &tree.join(CONTENTS),
+        contents(content.system, &tree)?.as_bytes(),
+    )?;
 
     let mut xorriso = Command::new("xorriso");
     xorriso.args(["-as", "mkisofs", "-quiet", "-r", "-V", "POSTERN"]);
@@ -144,18 +165,6 @@ fn file_system(program: &Path, output: &Path) -> Result<()> {
     let mut copy = Command::new("mcopy");
     copy.arg("-i").arg(output).arg("-m").arg(program);
     run(copy.arg("::/EFI/BOOT/")).map(drop)
-}
-
-/// Copies the licences.
-fn licenses(folder: &Path) -> Result<()> {
-    for (name, file) in LICENSES {
-        // An absolute path stays as it is.
-        let file = paths::root().join(file);
-        let text = std::fs::read(&file)
-            .with_context(|| format!("cannot read the licence {}", file.display()))?;
-        paths::write(&folder.join(name), &text)?;
-    }
-    Ok(())
 }
 
 /// What is in an image, and what made it.
@@ -246,8 +255,13 @@ mod tests {
     /// What the tool's own file becomes in an image: any ELF file does.
     fn make(folder: &Path, name: &str, archive: &[u8]) -> Result<PathBuf> {
         let output = folder.join(name);
-        let loader = std::env::current_exe().expect("a test knows its file");
-        build("test", &loader, archive, &output).map(|()| output)
+        let content = Content {
+            system: "test",
+            loader: &std::env::current_exe().expect("a test knows its file"),
+            archive,
+            command_line: "",
+        };
+        build(content, &output).map(|()| output)
     }
 
     #[test]
@@ -269,6 +283,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let error = make(folder.path(), "missing/x.iso", b"").expect_err("there is no such folder");
         assert!(format!("{error:#}").contains("xorriso: "), "{error:#}");
+    }
+
+    #[test]
+    fn the_command_line_is_only_words() {
+        let two = script("one=1 two").expect("they are words");
+        assert!(
+            two.contains("multiboot2 /boot/postern one=1 two\n"),
+            "{two}"
+        );
+        for bad in ["a;b", "$a", "'a", "a\nb", "{", "\\"] {
+            script(bad).expect_err(bad);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{LICENSE_FOLDER, LICENSES, README, build, digest, licenses, list};
+use super::{Content, LICENSE_FOLDER, README, build, digest, licenses, list};
 use crate::status::Status;
 use crate::system::System;
 use crate::{image, paths};
@@ -46,7 +46,8 @@ bytes. SHA256SUMS is checked by `sha256sum -c SHA256SUMS`.
 
 Licences, in the folder licenses: Postern is MIT OR Apache-2.0. What starts it, boot/eltorito.img, boot/efi.img and the
 first sectors, is GNU GRUB 2, GPL-3 or later; image.txt names its version, and its source is Debian's package `grub2` of
-that version (`apt-get source grub2=VERSION`). GRUB starts Postern; neither is part of the other.
+that version (`apt-get source grub2=VERSION`). GRUB starts Postern; neither is part of the other. The crates that Postern's
+programs are made with are in licenses/crates.txt, with theirs.
 ";
 
 /// Makes an image, or shows what is in one.
@@ -71,8 +72,13 @@ pub fn publish(options: &Options) -> Result<Status> {
         .with_context(|| format!("cannot write {shown}"))?;
     super::ensure()?;
     let image = image::build(&system)?;
-    let (loader, archive) = (&image.loader, &image.archive);
-    build(&system.manifest.name, loader, archive, file.path())?;
+    let content = Content {
+        system: &system.manifest.name,
+        loader: &image.loader,
+        archive: &image.archive,
+        command_line: "",
+    };
+    build(content, file.path())?;
     let bytes = std::fs::read(file.path()).with_context(|| format!("cannot read {shown}"))?;
     file.persist(&out)
         .with_context(|| format!("cannot write {shown}"))?;
@@ -83,13 +89,13 @@ pub fn publish(options: &Options) -> Result<Status> {
         format!("{stem}.{LICENSE_FOLDER}"),
     );
     let text = README_TEXT.replace(IMAGE, name);
-    licenses(&paths::folder(folder.join(&beside))?)?;
+    let licenses = licenses::write(&paths::folder(folder.join(&beside))?)?;
     let mut published = vec![
         (name.to_string(), digest(&bytes)),
         (readme.clone(), digest(text.as_bytes())),
     ];
     write(&folder.join(&readme), &text)?;
-    for (license, _) in LICENSES {
+    for license in licenses {
         let name = format!("{beside}/{license}");
         let text = std::fs::read(folder.join(&name))?;
         published.push((name, digest(&text)));
