@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +17,7 @@ use crate::status::Status;
 use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, iso, network, paths, trace, typing};
+use crate::{bochs, disk, flash, from_image, image, iso, network, paths, trace, typing};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -38,7 +37,7 @@ pub struct Booted {
 }
 
 /// Files of a run: the system's archive or image, media that were made for this run, what a debugger or Bochs needs.
-pub struct Files(Vec<Box<dyn Any>>);
+pub struct Files(pub(crate) Vec<Box<dyn Any>>);
 
 /// How a run ended, and what it printed.
 #[derive(Debug, Clone)]
@@ -62,7 +61,7 @@ pub struct Outcome {
 pub fn run(options: &Options) -> Result<Status> {
     check(options)?;
     if let Some(image) = &options.iso {
-        let booted = boot_image(options, image, &[])?;
+        let booted = from_image::boot(options, image, &[])?;
         return follow(options, booted);
     }
     let system = System::load(&options.system)?;
@@ -95,7 +94,7 @@ fn follow(options: &Options, booted: Booted) -> Result<Status> {
 }
 
 /// All that can be wrong with the options alone.
-fn check(options: &Options) -> Result<()> {
+pub(crate) fn check(options: &Options) -> Result<()> {
     if let Some(file) = &options.flash {
         flash::check(file)?;
     }
@@ -157,7 +156,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
             .map(OsString::from)
             .chain(more.to_vec())
             .collect();
-        let mut booted = start_image(options, file.path(), &more)?;
+        let mut booted = from_image::start(options, file.path(), &more)?;
         booted.symbols = image.symbols;
         booted.files.0.push(Box::new(file));
         return Ok(booted);
@@ -186,46 +185,6 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         machine,
         symbols: image.symbols,
         files: Files(vec![Box::new((archive, disk)), Box::new((flash, debugger))]),
-    })
-}
-
-/// Starts a machine that boots an image, with arguments for QEMU beyond those of the options.
-///
-/// # Errors
-/// As [`boot`].
-pub fn boot_image(options: &Options, image: &Path, more: &[OsString]) -> Result<Booted> {
-    check(options)?;
-    let network = network::device(&options.forward);
-    let more: Vec<OsString> = network
-        .iter()
-        .map(OsString::from)
-        .chain(more.to_vec())
-        .collect();
-    start_image(options, image, &more)
-}
-
-/// Starts a machine that boots an image, with `more` arguments for QEMU.
-fn start_image(options: &Options, image: &Path, more: &[OsString]) -> Result<Booted> {
-    // Nobody knows what is in it.
-    let symbols = Symbols::new(paths::state()?, Vec::new());
-    if options.emulator == Emulator::Bochs {
-        bochs::ensure()?;
-        let (options, disk) = disk::or_default(options)?;
-        let bochs = bochs::prepare(&options, image)?;
-        return Ok(Booted {
-            machine: Machine::start_on(bochs.serial, bochs.command)?,
-            symbols,
-            files: Files(vec![Box::new((bochs.folder, disk))]),
-        });
-    }
-    qemu::ensure()?;
-    let (options, disk) = disk::or_default(options)?;
-    let mut command = qemu::from_image(&options, image)?;
-    command.args(more);
-    Ok(Booted {
-        machine: Machine::start(command)?,
-        symbols,
-        files: Files(vec![Box::new(disk)]),
     })
 }
 

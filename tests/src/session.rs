@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
+use postern::from_image;
 use postern::machine::{Event, Machine};
 use postern::monitor::Monitor;
 use postern::qemu::Options;
@@ -66,7 +67,7 @@ impl Session {
     pub fn boot_image(options: &Options) -> Session {
         let seat = seat();
         let image = options.iso.as_ref().expect("there is an image");
-        let booted = run::boot_image(options, image, &[]).expect("the machine starts");
+        let booted = from_image::boot(options, image, &[]).expect("the machine starts");
         Session {
             machine: booted.machine,
             symbols: None,
