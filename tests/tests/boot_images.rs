@@ -8,10 +8,11 @@ use postern::qemu::{self, Machine, Options};
 use postern::status::Status;
 use postern::system::System;
 use postern::{iso, paths};
+use tests::screen::{expected, type_in, wait_for_drawn};
 use tests::session::{PROMPT, Session};
 use tests::tool::{self, run};
 use tests::workspace::copy;
-use tests::{execute, follow};
+use tests::{default_system, execute, follow};
 
 const MIB: u64 = 1 << 20;
 
@@ -77,6 +78,31 @@ fn every_firmware_and_machine_starts_an_image() {
             greets(Session::boot_image(&options));
         }
     }
+}
+
+/// A machine that boots by UEFI has no text screen: the console draws, and a keyboard is enough.
+#[test]
+fn a_uefi_machine_has_a_terminal() {
+    let options = Options {
+        uefi: true,
+        ..Options::default()
+    };
+    let mut session = Session::boot(&options, &default_system());
+    session.expect(PROMPT);
+    type_in(session.monitor(), "echo a line, typed\n");
+    session.expect("\na line, typed\n");
+    session.expect(PROMPT);
+    let expected = expected(session.log());
+    wait_for_drawn(session.monitor(), |lines| {
+        // The first lines are of the time before the console: only the serial line has them.
+        let shown = lines.iter().rposition(|line| !line.is_empty());
+        shown.is_some_and(|last| last >= 2 && expected.ends_with(&lines[..=last]))
+    });
+    // It scrolls.
+    session.command("help");
+    session.command("help");
+    let expected = tests::screen::expected(session.log());
+    wait_for_drawn(session.monitor(), |lines| lines == expected);
 }
 
 /// What a person without Rust types, as it says and with the image copied to a disk.

@@ -33,7 +33,7 @@ const UEFI: &str = "/usr/lib/grub/x86_64-efi";
 /// What GRUB must know: file systems, how to find a file there, how to start a loader.
 const MODULES: &str = "iso9660 part_msdos part_gpt search search_fs_file multiboot2 boot";
 /// What GRUB does, in a script in which no word may mean more than it says. Without `boot` at its end nothing would start.
-fn script(command_line: &str) -> Result<String> {
+fn script(command_line: &str, screen: &str) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || " _-.,:/=+".contains(c);
     ensure!(
         command_line.chars().all(plain),
@@ -41,7 +41,8 @@ fn script(command_line: &str) -> Result<String> {
     );
     Ok(format!(
         "search --no-floppy --set=root --file /boot/postern\n\
-        multiboot2 /boot/postern {command_line}\nmodule2 /boot/system.tar\nboot\n"
+        multiboot2 /boot/postern {command_line}\nset gfxpayload={screen}\n\
+        module2 /boot/system.tar\nboot\n"
     ))
 }
 
@@ -100,17 +101,19 @@ pub fn build(content: Content<'_>, output: &Path) -> Result<()> {
         &image::strip(&elf).context("the loader")?,
     )?;
     paths::write(&boot.join("system.tar"), content.archive)?;
-    let script = work.path().join("grub.cfg");
-    paths::write(&script, self::script(content.command_line)?.as_bytes())?;
+    // A screen of text, where the firmware has one.
+    let (text, pixels) = (work.path().join("bios.cfg"), work.path().join("uefi.cfg"));
+    paths::write(&text, script(content.command_line, "text")?.as_bytes())?;
+    paths::write(&pixels, script(content.command_line, "auto")?.as_bytes())?;
     grub(
         BIOS,
         "i386-pc-eltorito",
         "biosdisk",
-        &script,
+        &text,
         &boot.join("eltorito.img"),
     )?;
     let efi = work.path().join("BOOTX64.EFI");
-    grub(UEFI, "x86_64-efi", "fat", &script, &efi)?;
+    grub(UEFI, "x86_64-efi", "fat efi_gop efi_uga", &pixels, &efi)?;
     file_system(&efi, &boot.join("efi.img"))?;
     paths::write(&tree.join(README), publish::README_TEXT.as_bytes())?;
     licenses::write(&paths::folder(tree.join(LICENSE_FOLDER))?)?;
@@ -287,13 +290,13 @@ mod tests {
 
     #[test]
     fn the_command_line_is_only_words() {
-        let two = script("one=1 two").expect("they are words");
+        let two = script("one=1 two", "text").expect("they are words");
         assert!(
             two.contains("multiboot2 /boot/postern one=1 two\n"),
             "{two}"
         );
         for bad in ["a;b", "$a", "'a", "a\nb", "{", "\\"] {
-            script(bad).expect_err(bad);
+            script(bad, "text").expect_err(bad);
         }
     }
 

@@ -37,7 +37,7 @@ pub const README_TEXT: &str = "\
 Postern, a small capability microkernel with user-level servers: a bootable image.
 
 It boots on an x86-64 machine by BIOS or UEFI, from a CD or, copied onto it whole, from a disk or USB stick. The system
-speaks on the first serial port (115200 baud) and, with BIOS, on the screen. In QEMU, at a terminal (Ctrl-A x leaves):
+speaks on the first serial port (115200 baud) and on the screen. In QEMU, at a terminal (Ctrl-A x leaves):
 
   qemu-system-x86_64 -cpu max -m 256M -nographic -cdrom postern.iso
 
