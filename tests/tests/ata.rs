@@ -102,8 +102,8 @@ fn disks_that_fail() {
     let errors = "inject-error.0.event=none,inject-error.0.sector=100,inject-error.0.errno=5";
     let broken =
         format!("driver=blkdebug,node-name=x,image.driver=file,image.filename={path},{errors}");
-    // A little longer than the driver waits.
-    let slow = "driver=null-co,node-name=x,size=1048576,latency-ns=11000000000".to_string();
+    // Twice as long as the driver waits.
+    let slow = "driver=null-co,node-name=x,size=1048576,latency-ns=20000000000".to_string();
     for (drive, sector, told) in [
         (
             broken,
