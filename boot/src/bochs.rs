@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::machine::Terminal;
 use crate::qemu::Options;
-use crate::{install, iso, paths};
+use crate::{install, paths};
 
 /// The emulator's program name.
 pub const PROGRAM: &str = "bochs";
@@ -20,6 +20,8 @@ pub const PROGRAM: &str = "bochs";
 pub const PACKAGES: [&str; 4] = ["bochs", "bochs-term", "bochsbios", "vgabios"];
 /// Its processor model unless the person names one: the newest, with everything.
 const PROCESSOR: &str = "tigerlake";
+/// Most MiB of the host's memory that it uses for the guest's.
+const LARGEST_HOST: u64 = 2048;
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 
@@ -30,13 +32,12 @@ pub fn ensure() -> Result<()> {
     if !found {
         install::packages("Bochs", &PACKAGES)?;
     }
-    iso::ensure()
+    Ok(())
 }
 
 /// Refuses options that Bochs cannot do.
 pub fn check(options: &Options) -> Result<()> {
     let refused = [
-        ("--disk", !options.disks.is_empty()),
         ("--null-disk", options.null_disk),
         ("--read-only", options.read_only),
         ("--flash", options.flash.is_some()),
@@ -44,6 +45,7 @@ pub fn check(options: &Options) -> Result<()> {
         ("--icount", options.icount),
         ("--gdb", options.gdb),
         ("--display", options.display),
+        ("--uefi", options.uefi),
         (
             "--accel kvm",
             options.accel == crate::accelerator::Accelerator::Kvm,
@@ -61,15 +63,15 @@ pub struct Bochs {
     pub command: Command,
     /// The serial line.
     pub serial: Terminal,
-    /// Image, settings and log.
+    /// Settings and log.
     pub folder: tempfile::TempDir,
 }
 
-/// Makes an image of loader and archive, and the command line that boots it.
+/// The command line that boots an image, with the disks of `options`.
 ///
 /// # Errors
-/// The image cannot be made, or Bochs does not know the processor model.
-pub fn prepare(options: &Options, loader: &Path, archive: &[u8]) -> Result<Bochs> {
+/// A file cannot be made, or Bochs does not know the processor model.
+pub fn prepare(options: &Options, image: &Path) -> Result<Bochs> {
     let folder = tempfile::tempdir_in(paths::state()?).context("cannot make a folder for Bochs")?;
     let path = |name: &str| folder.path().join(name);
     let processor = options.cpu.as_deref().unwrap_or(PROCESSOR);
@@ -77,13 +79,13 @@ pub fn prepare(options: &Options, loader: &Path, archive: &[u8]) -> Result<Bochs
     if !known.iter().any(|model| model == processor) {
         bail!("--cpu {processor}: Bochs knows {}", known.join(", "));
     }
-    iso::build(loader, archive, &path("system.iso"))?;
     // Time is counted in instructions, and idle time passes at once, unless a person is there to wait for: then it passes
     // no faster than the person's, and an idle machine costs nothing.
     let person = options.exec.is_empty() && std::io::stdin().is_terminal();
     let sync = if person { "slowdown" } else { "none" };
     let serial = Terminal::open().context("cannot make a pseudo-terminal for the serial line")?;
-    let settings = settings(options, processor, sync, folder.path(), &serial.name);
+    let files = [image, &serial.name, &path("log")].map(|file| file.display().to_string());
+    let settings = settings(options, processor, sync, &files);
     paths::write(&path("bochsrc"), settings.as_bytes())?;
     // Debian's Bochs starts in its debugger: go on, and leave at the end.
     paths::write(&path("debugger"), b"c\nquit\n")?;
@@ -115,37 +117,42 @@ fn processors() -> Result<Vec<String>> {
         .collect())
 }
 
-/// Bochs's configuration file.
-fn settings(
-    options: &Options,
-    processor: &str,
-    sync: &str,
-    folder: &Path,
-    serial: &Path,
-) -> String {
-    let file = |name: &str| folder.join(name);
-    let megabytes = options.memory >> 20;
+/// Bochs's configuration file; `files` are the image, the serial line and the log.
+fn settings(options: &Options, processor: &str, sync: &str, files: &[String; 3]) -> String {
+    let [image, serial, log] = files;
+    let guest = options.memory >> 20;
+    // It keeps the rest of a larger guest's memory in a file.
+    let host = guest.min(LARGEST_HOST);
+    // The first drive of each channel; the image is beside the first one.
+    let disks: String = options
+        .disks
+        .iter()
+        .enumerate()
+        .map(|(channel, file)| {
+            let file = file.display();
+            format!("ata{channel}-master: type=disk, mode=flat, path=\"{file}\"\n")
+        })
+        .collect();
     format!(
         "plugin_ctrl: unmapped=1, biosdev=1, speaker=0, e1000=0, es1370=0, parallel=0, sb16=0, usb_uhci=0, gameport=0\n\
         config_interface: textconfig\n\
         display_library: term\n\
-        memory: guest={megabytes}, host={megabytes}\n\
+        memory: guest={guest}, host={host}\n\
         romimage: file={BIOS}\n\
         vgaromimage: file={VGA_BIOS}\n\
         ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
-        ata0-master: type=cdrom, path=\"{}\", status=inserted\n\
+        ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15\n\
+        {disks}\
+        ata0-slave: type=cdrom, path=\"{image}\", status=inserted\n\
         boot: cdrom\n\
         cpu: model={processor}, count=1, ips=50000000, reset_on_triple_fault=0\n\
-        com1: enabled=1, mode=term, dev=\"{}\"\n\
+        com1: enabled=1, mode=term, dev=\"{serial}\"\n\
         clock: sync={sync}, time0=utc\n\
-        log: \"{}\"\n\
+        log: \"{log}\"\n\
         panic: action=fatal\n\
         error: action=report\n\
         info: action=report\n\
-        debug: action=ignore\n",
-        file("system.iso").display(),
-        serial.display(),
-        file("log").display(),
+        debug: action=ignore\n"
     )
 }
 
@@ -157,15 +164,17 @@ mod tests {
     fn the_settings_name_every_file() {
         let options = Options {
             memory: 64 << 20,
+            disks: vec!["a".into(), "b".into()],
             ..Options::default()
         };
-        let (folder, serial) = (Path::new("/folder"), Path::new("/dev/pts/7"));
-        let text = settings(&options, "tigerlake", "none", folder, serial);
+        let files = ["/folder/system.iso", "/dev/pts/7", "/folder/log"].map(String::from);
+        let text = settings(&options, "tigerlake", "none", &files);
         for line in [
             "cpu: model=tigerlake, count=1, ips=50000000, reset_on_triple_fault=0",
             "memory: guest=64, host=64",
-            "ata0-master: type=cdrom, path=\"/folder/system.iso\", status=inserted",
-            "clock: sync=none, time0=utc",
+            "ata0-master: type=disk, mode=flat, path=\"a\"",
+            "ata0-slave: type=cdrom, path=\"/folder/system.iso\", status=inserted",
+            "ata1-master: type=disk, mode=flat, path=\"b\"",
             "clock: sync=none, time0=utc",
             "com1: enabled=1, mode=term, dev=\"/dev/pts/7\"",
         ] {

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::qemu::Options;
 use crate::status::Status;
-use crate::{book, coverage, create, doctor, graph, lint, progress, run};
+use crate::{book, coverage, create, doctor, graph, iso, lint, progress, run};
 
 /// Postern: a small capability microkernel with user-level servers.
 ///
@@ -30,7 +30,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Boot a system in QEMU, with this terminal as its serial line (Ctrl-A h helps, Ctrl-A x leaves)
-    Run(Options),
+    Run(Box<Options>),
+    /// Make an image that boots on a machine without Rust, by BIOS and UEFI, as CD and as disk; or show what is in one
+    Image(iso::publish::Options),
     /// Show which tools are there and which are missing
     Doctor,
     /// Draw who may call whom in a system
@@ -51,8 +53,12 @@ enum Action {
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.command.unwrap_or(Action::Run(arguments.run)) {
+    let done = match arguments
+        .command
+        .unwrap_or(Action::Run(Box::new(arguments.run)))
+    {
         Action::Run(options) => run::run(&options),
+        Action::Image(options) => iso::publish::publish(&options),
         Action::Doctor => doctor::doctor(),
         Action::Graph(options) => graph::graph(&options),
         Action::Book(options) => book::book(&options),

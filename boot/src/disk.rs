@@ -10,11 +10,15 @@ use tempfile::NamedTempFile;
 use manifest::{Device, Manifest};
 
 use crate::paths;
+use crate::qemu::{Emulator, Machine, Options};
 
 /// Bytes of a sector, the unit of every disk.
 const SECTOR: u64 = 512;
 /// Sectors of the default disk: 1 MiB.
 const DEFAULT_SECTORS: u64 = 2048;
+
+/// Most ATA disks: the first drive of each of the two channels that every PC has.
+const ATA_DISKS: usize = 2;
 
 /// PCI vendor and device ids of a virtio block device, transitional and modern (virtio 1.2, 4.1.2.1 and 5).
 const VIRTIO: u16 = 0x1af4;
@@ -62,6 +66,32 @@ pub fn check(file: &Path, read_only: bool) -> Result<()> {
         length % SECTOR
     );
     Ok(())
+}
+
+/// Checks that the machine of `options` can have ATA disks.
+///
+/// # Errors
+/// The machine has no ATA controller with the ports of old, or there are more disks than it has channels.
+pub fn check_ata(options: &Options) -> Result<()> {
+    let pc = options.machine == Machine::Pc || options.emulator == Emulator::Bochs;
+    ensure!(pc, "--ata needs --machine pc: q35 has another controller");
+    let count = options.disks.len();
+    ensure!(
+        count <= ATA_DISKS,
+        "{count} disks: ATA has at most {ATA_DISKS}"
+    );
+    Ok(())
+}
+
+/// The options with at least one disk: [`default`], which then goes with what is returned.
+pub fn or_default(options: &Options) -> Result<(Options, Option<NamedTempFile>)> {
+    let mut options = options.clone();
+    let mut own = None;
+    if options.disks.is_empty() && !options.null_disk {
+        let file = own.insert(default()?);
+        options.disks.push(file.path().into());
+    }
+    Ok((options, own))
 }
 
 /// The disk of a run that names none: always the same, and gone after the run, so that runs may be simultaneous and

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::status::Status;
-use crate::{bochs, paths, qemu, toolchain};
+use crate::{bochs, iso, paths, qemu, toolchain};
 
 /// Prints the table.
 ///
@@ -41,6 +41,11 @@ pub fn doctor() -> Result<Status> {
         None => "absent: --emulator bochs gets it",
     };
     row("Bochs (optional)", Some(bochs));
+    let images = match iso::is_ready() {
+        true => "there for `image` and --emulator bochs",
+        false => "absent: `image` and --emulator bochs get it",
+    };
+    row("GRUB, xorriso (optional)", Some(images));
     if missing.is_empty() {
         return Ok(Status::Success);
     }

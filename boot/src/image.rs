@@ -119,7 +119,7 @@ fn built(name: &str, frames: Frames, features: &[String]) -> Result<Vec<u8>> {
 }
 
 /// The part of an ELF file that a loader needs: headers and segments. Sections and symbols lie behind them.
-fn strip(elf: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     type Header = object::elf::FileHeader64<object::Endianness>;
     let header = Header::parse(elf)?;
     let endian = header.endian()?;

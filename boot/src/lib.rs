@@ -1,9 +1,10 @@
 //! The host tool behind `cargo run`: finds what it needs, builds the guest's programs, packs them, runs the emulator.
 //!
 //! Read in this order: [`cli`] (what a person types), [`run`] (what `run` does), [`system`] and [`check`] (manifests),
-//! [`image`] (build and pack), [`qemu`], [`bochs`] with [`iso`], [`machine`] and [`monitor`] (the emulator), [`disk`] and
-//! [`flash`] (its media), [`exec`], [`escape`], [`symbols`] and [`trace`] (what happens to the bytes that come and go),
-//! [`debugger`] (gdb), [`create`] (new programs), [`toolchain`], [`install`] and [`doctor`] (what has to be there first).
+//! [`image`] (build and pack), [`qemu`], [`bochs`], [`iso`] and [`from_image`] (boot images), [`machine`] and [`monitor`]
+//! (the emulator), [`disk`] and [`flash`] (its media), [`exec`], [`escape`], [`symbols`] and [`trace`] (what happens to the
+//! bytes that come and go), [`debugger`] (gdb), [`create`] (new programs), [`toolchain`], [`install`] and [`doctor`] (what has
+//! to be there first).
 //!
 //! It is a library so that the tests and the benchmark suite boot systems the same way as a person does.
 #![deny(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod doctor;
 pub mod escape;
 pub mod exec;
 pub mod flash;
+pub mod from_image;
 pub mod graph;
 pub mod image;
 pub mod install;

@@ -46,13 +46,18 @@ pub fn arguments(forward: &[(u16, u16)], manifest: &Manifest) -> Result<Vec<Stri
         }
         return Ok(Vec::new());
     }
+    Ok(device(forward))
+}
+
+/// QEMU's arguments for the network.
+pub fn device(forward: &[(u16, u16)]) -> Vec<String> {
     let mut user = "user,id=n0".to_string();
     for (host, guest) in forward {
         user += &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
     }
     // Without `romfile` the firmware looks for a system on the network before it starts ours.
     let device = "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=".to_string();
-    Ok(vec!["-netdev".into(), user, "-device".into(), device])
+    vec!["-netdev".into(), user, "-device".into(), device]
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package it is in.
 pub const PACKAGE: &str = "qemu-system-x86";
 
+/// A UEFI for QEMU, and the Debian package it is in.
+const UEFI: &str = "/usr/share/ovmf/OVMF.fd";
+const UEFI_PACKAGE: &str = "ovmf";
+
 /// Bytes of the disk for measuring.
 const NULL_DISK: u64 = 64 << 20;
 
@@ -35,6 +39,15 @@ pub struct Options {
     /// Memory of the machine
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::memory)]
     pub memory: u64,
+    /// Boot this image instead (`image` makes one), at this terminal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["system", "exec", "flash", "gdb", "append"])]
+    pub iso: Option<PathBuf>,
+    /// Boot by UEFI, from an image; the machine then has no flash for the guest
+    #[arg(long, conflicts_with_all = ["flash", "gdb"])]
+    pub uefi: bool,
+    /// Disks are ATA disks instead of virtio's, at most two (--machine pc; Bochs has no others)
+    #[arg(long, conflicts_with_all = ["null_disk", "read_only"])]
+    pub ata: bool,
     /// What emulates the machine
     #[arg(long, value_enum, default_value_t)]
     pub emulator: Emulator,
@@ -85,10 +98,10 @@ pub struct Options {
 /// What `--emulator` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Emulator {
-    /// Fast, with disks
+    /// Fast, with virtio devices
     #[default]
     Qemu,
-    /// Slow, without disks; has VT-x, PCID, x2APIC and the TSC deadline timer
+    /// Slow, without virtio; has VT-x, PCID, x2APIC and the TSC deadline timer
     Bochs,
 }
 
@@ -122,11 +135,56 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// The file of UEFI for QEMU, which is installed if need be.
+pub fn uefi() -> Result<&'static str> {
+    if !Path::new(UEFI).exists() {
+        install::packages("UEFI for QEMU", &[UEFI_PACKAGE])?;
+    }
+    Ok(UEFI)
+}
+
 /// QEMU's command line, with the disks of `options` and no other. The serial line is its standard input and output.
 ///
 /// # Errors
 /// KVM was asked for and cannot be used.
 pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Command> {
+    let mut command = machine(options)?;
+    if !options.append.is_empty() {
+        command.args(["-append", &options.append]);
+    }
+    command
+        .arg("-kernel")
+        .arg(loader)
+        .arg("-initrd")
+        .arg(archive);
+    Ok(command)
+}
+
+/// The same for a machine whose firmware starts an image from its CD drive.
+///
+/// # Errors
+/// As [`command`]; or there is no UEFI, and it cannot be installed.
+pub fn from_image(options: &Options, image: &Path) -> Result<Command> {
+    let mut command = machine(options)?;
+    if options.uefi {
+        command.args(["-bios", uefi()?]);
+    }
+    let mut drive = OsString::from("driver=raw,node-name=iso,read-only=on,file.driver=file,");
+    drive.push("file.filename=");
+    drive.push(quoted(image));
+    command.arg("-blockdev").arg(drive);
+    // Beside the first disk: the second one has a channel of its own.
+    let place = match options.machine {
+        Machine::Pc => ",bus=ide.0,unit=1",
+        Machine::Q35 => "",
+    };
+    let device = format!("ide-cd,drive=iso,bootindex=0{place}");
+    command.args(["-device", &device]);
+    Ok(command)
+}
+
+/// All of the machine but what it boots.
+fn machine(options: &Options) -> Result<Command> {
     let accelerator = if options.icount {
         Accelerator::Tcg
     } else {
@@ -161,9 +219,6 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
     if !options.display {
         command.args(["-display", "none"]);
     }
-    if !options.append.is_empty() {
-        command.args(["-append", &options.append]);
-    }
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
@@ -175,10 +230,12 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
         drive.push("file.filename=");
         drive.push(quoted(file));
         command.arg("-blockdev").arg(drive);
-        command.args([
-            "-device",
-            &format!("virtio-blk-pci,drive=d{index},disable-legacy=on"),
-        ]);
+        let device = match options.ata {
+            // The first drive of each channel.
+            true => format!("ide-hd,drive=d{index},bus=ide.{index},unit=0"),
+            false => format!("virtio-blk-pci,drive=d{index},disable-legacy=on"),
+        };
+        command.args(["-device", &device]);
     }
     if options.null_disk {
         let size = NULL_DISK;
@@ -192,11 +249,6 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
             "virtio-blk-pci,drive=null,disable-legacy=on,ioeventfd=off",
         ]);
     }
-    command
-        .arg("-kernel")
-        .arg(loader)
-        .arg("-initrd")
-        .arg(archive);
     Ok(command)
 }
 

@@ -1,5 +1,6 @@
 //! `run`: check, build, boot, and carry bytes until the machine ends.
 
+use std::any::Any;
 use std::ffi::OsString;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -9,7 +10,6 @@ use tempfile::NamedTempFile;
 
 use crate::debugger::Debugger;
 use crate::exec::{self, Filter};
-use crate::flash::Flash;
 use crate::machine::{Event, Machine};
 use crate::progress::note;
 use crate::qemu::{self, Emulator, Options};
@@ -17,7 +17,7 @@ use crate::status::Status;
 use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, image, network, paths, trace, typing};
+use crate::{bochs, disk, flash, from_image, image, iso, network, paths, trace, typing};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -36,18 +36,8 @@ pub struct Booted {
     pub files: Files,
 }
 
-/// Files of a run.
-pub enum Files {
-    /// For QEMU: the system's archive, its disk if it was made for this run, its flash, and what a debugger needs.
-    Disk(
-        NamedTempFile,
-        Option<NamedTempFile>,
-        Option<Flash>,
-        Option<Debugger>,
-    ),
-    /// For Bochs: a folder.
-    Folder(tempfile::TempDir),
-}
+/// Files of a run: the system's archive or image, media that were made for this run, what a debugger or Bochs needs.
+pub struct Files(pub(crate) Vec<Box<dyn Any>>);
 
 /// How a run ended, and what it printed.
 #[derive(Debug, Clone)]
@@ -70,6 +60,10 @@ pub struct Outcome {
 /// Whatever keeps the machine from starting, in words for the person.
 pub fn run(options: &Options) -> Result<Status> {
     check(options)?;
+    if let Some(image) = &options.iso {
+        let booted = from_image::boot(options, image, &[])?;
+        return follow(options, booted);
+    }
     let system = System::load(&options.system)?;
     let served = disk::served(&system.manifest);
     if options.disks.len() > served {
@@ -79,21 +73,28 @@ pub fn run(options: &Options) -> Result<Status> {
             system.manifest.name
         ));
     }
-    let interactive = options.exec.is_empty();
+    if options.exec.is_empty() {
+        return follow(options, boot(options, &system)?);
+    }
     let mut stdout = std::io::stdout();
     let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());
-    let (outcome, symbols) = if interactive {
-        attach(options, &system, &mut print)?
-    } else {
-        execute(options, &system, watch_signals, &mut print)?
-    };
-    report(&outcome, &symbols, interactive);
+    let (outcome, symbols) = execute(options, &system, watch_signals, &mut print)?;
+    report(&outcome, &symbols, false);
     trace::write(options, &outcome.traced)?;
     Ok(outcome.status)
 }
 
+/// A machine with the person's standard input and output as its serial line, to its end.
+fn follow(options: &Options, booted: Booted) -> Result<Status> {
+    let mut stdout = std::io::stdout();
+    let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());
+    let (outcome, symbols) = attach(options, booted, &mut print)?;
+    report(&outcome, &symbols, true);
+    Ok(outcome.status)
+}
+
 /// All that can be wrong with the options alone.
-fn check(options: &Options) -> Result<()> {
+pub(crate) fn check(options: &Options) -> Result<()> {
     if let Some(file) = &options.flash {
         flash::check(file)?;
     }
@@ -104,6 +105,12 @@ fn check(options: &Options) -> Result<()> {
     }
     if options.emulator == Emulator::Bochs {
         bochs::check(options)?;
+    }
+    if options.ata || options.emulator == Emulator::Bochs {
+        disk::check_ata(options)?;
+    }
+    if let Some(image) = &options.iso {
+        iso::check(image)?;
     }
     options
         .disks
@@ -121,38 +128,44 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     check(options)?;
     system.check()?;
     let network = network::arguments(&options.forward, &system.manifest)?;
-    match options.emulator {
-        Emulator::Qemu => qemu::ensure()?,
-        Emulator::Bochs => bochs::ensure()?,
+    // Its first chip would be the firmware's, and Bochs has none.
+    let by_image = options.uefi || options.emulator == Emulator::Bochs;
+    if !by_image {
+        qemu::ensure()?;
     }
-    // Bochs has no such flash.
-    let flash = match options.emulator {
-        Emulator::Qemu => flash::prepare(options.flash.as_deref(), &system.manifest)?,
-        Emulator::Bochs => None,
+    let flash = match by_image {
+        false => flash::prepare(options.flash.as_deref(), &system.manifest)?,
+        true => None,
     };
     let mut system = system.clone();
     if let Some(flash) = &flash {
         flash.place(&mut system.manifest);
     }
     let image = image::build(&system)?;
-    if options.emulator == Emulator::Bochs {
-        let bochs = bochs::prepare(options, &image.loader, &image.archive)?;
-        return Ok(Booted {
-            machine: Machine::start_on(bochs.serial, bochs.command)?,
-            symbols: image.symbols,
-            files: Files::Folder(bochs.folder),
-        });
+    if by_image {
+        let file = NamedTempFile::new_in(paths::state()?).context("cannot make an image")?;
+        let content = iso::Content {
+            system: &system.manifest.name,
+            loader: &image.loader,
+            archive: &image.archive,
+            command_line: &options.append,
+        };
+        iso::build(content, file.path())?;
+        let more: Vec<OsString> = network
+            .iter()
+            .map(OsString::from)
+            .chain(more.to_vec())
+            .collect();
+        let mut booted = from_image::start(options, file.path(), &more)?;
+        booted.symbols = image.symbols;
+        booted.files.0.push(Box::new(file));
+        return Ok(booted);
     }
     let mut archive = NamedTempFile::new_in(paths::state()?).context("cannot write the archive")?;
     archive
         .write_all(&image.archive)
         .context("cannot write the archive")?;
-    let mut options = options.clone();
-    let mut disk = None;
-    if options.disks.is_empty() && !options.null_disk {
-        let file = disk.insert(disk::default()?);
-        options.disks.push(file.path().into());
-    }
+    let (options, disk) = disk::or_default(options)?;
     let mut command = qemu::command(&options, &image.loader, archive.path())?;
     if let Some(flash) = &flash {
         flash.arguments(&mut command);
@@ -171,7 +184,7 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
     Ok(Booted {
         machine,
         symbols: image.symbols,
-        files: Files::Disk(archive, disk, flash, debugger),
+        files: Files(vec![Box::new((archive, disk)), Box::new((flash, debugger))]),
     })
 }
 
@@ -213,17 +226,17 @@ pub fn execute(
     Ok((outcome, symbols))
 }
 
-/// Boots `system` with the person's standard input and output as its serial line.
+/// Carries bytes between the person and a machine.
 fn attach(
     options: &Options,
-    system: &System,
+    booted: Booted,
     print: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(Outcome, Symbols)> {
     let Booted {
         mut machine,
         symbols,
         files: _files,
-    } = boot(options, system)?;
+    } = booted;
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
     let guest = machine.take_input().context("the machine has no input")?;

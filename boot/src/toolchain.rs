@@ -195,10 +195,14 @@ fn answer(command: &mut Command) -> Option<String> {
 }
 
 impl Toolchain {
+    /// What the compiler calls itself.
+    pub fn version(&self) -> String {
+        answer(Command::new(&self.rustc).arg("--version")).unwrap_or_else(|| "rustc".into())
+    }
+
     /// For people: version and kind.
     pub fn describe(&self) -> String {
-        let version =
-            answer(Command::new(&self.rustc).arg("--version")).unwrap_or_else(|| "rustc".into());
+        let version = self.version();
         match &self.from_source {
             None => format!("{version}, target {TARGET} installed"),
             Some(linker) => format!(

@@ -333,10 +333,20 @@ impl IoPorts {
 
     /// Fills `bytes` (at most [`ioports::BLOCK`]) from one port, byte by byte.
     pub fn read_block(self, port: u16, bytes: &mut [u8]) -> Result<(), Error> {
+        self.fill(port, 1, bytes)
+    }
+
+    /// The same, four bytes at a time.
+    pub fn read_words(self, port: u16, bytes: &mut [u8]) -> Result<(), Error> {
+        self.fill(port, 4, bytes)
+    }
+
+    fn fill(self, port: u16, width: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        let count = bytes.len() / width;
         invoke(
             self.0,
             ioports::IN_BLOCK,
-            [port as u64, 1, bytes.len() as u64, 0],
+            [port as u64, width as u64, count as u64, 0],
         )?;
         syscall::block(bytes);
         Ok(())
@@ -344,11 +354,21 @@ impl IoPorts {
 
     /// Writes `bytes` (at most [`ioports::BLOCK`]) to one port, byte by byte.
     pub fn write_block(self, port: u16, bytes: &[u8]) -> Result<(), Error> {
+        self.empty(port, 1, bytes)
+    }
+
+    /// The same, four bytes at a time.
+    pub fn write_words(self, port: u16, bytes: &[u8]) -> Result<(), Error> {
+        self.empty(port, 4, bytes)
+    }
+
+    fn empty(self, port: u16, width: usize, bytes: &[u8]) -> Result<(), Error> {
+        let count = bytes.len() / width;
         syscall::set_block(bytes);
         invoke(
             self.0,
             ioports::OUT_BLOCK,
-            [port as u64, 1, bytes.len() as u64, 0],
+            [port as u64, width as u64, count as u64, 0],
         )
         .map(drop)
     }

@@ -60,6 +60,17 @@ impl Registers {
         unsafe { core::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(value) }
     }
 
+    /// Writes four bytes, lowest first.
+    ///
+    /// # Panics
+    /// They do not lie inside, or not at a multiple of four.
+    pub fn write_word(&mut self, offset: usize, value: u32) {
+        let address = self.address(offset, 4);
+        assert!(address.is_multiple_of(4), "{offset:#x} is no multiple of 4");
+        // SAFETY: as in `read`, and aligned.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u32>(address).write_volatile(value) }
+    }
+
     /// Copies bytes out, eight at a time where it can.
     ///
     /// # Panics

@@ -10,6 +10,7 @@ pub mod session;
 pub mod tool;
 pub mod web;
 pub mod workload;
+pub mod workspace;
 
 use std::ffi::OsString;
 use std::fs::File;

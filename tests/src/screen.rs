@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 use postern::monitor::Monitor;
 use serde_json::json;
 
@@ -90,9 +91,21 @@ pub fn lines(monitor: &Monitor) -> Vec<Vec<u8>> {
 /// # Panics
 /// It does not.
 pub fn wait_for(monitor: &Monitor, expected: impl Fn(&[Vec<u8>]) -> bool) {
+    wait_for_lines(|| lines(monitor), expected);
+}
+
+/// The same where the screen is one of pixels.
+///
+/// # Panics
+/// It does not.
+pub fn wait_for_drawn(monitor: &Monitor, expected: impl Fn(&[Vec<u8>]) -> bool) {
+    wait_for_lines(|| drawn_lines(monitor), expected);
+}
+
+fn wait_for_lines(lines: impl Fn() -> Vec<Vec<u8>>, expected: impl Fn(&[Vec<u8>]) -> bool) {
     let deadline = Instant::now() + LIMIT;
     loop {
-        let lines = lines(monitor);
+        let lines = lines();
         if expected(&lines) {
             return;
         }
@@ -101,6 +114,46 @@ pub fn wait_for(monitor: &Monitor, expected: impl Fn(&[Vec<u8>]) -> bool) {
             panic!("the screen shows\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
     }
+}
+
+/// The same where the screen is one of pixels, with the characters of ASCII: what is none of them is a `?`.
+///
+/// # Panics
+/// As [`lines`].
+pub fn drawn_lines(monitor: &Monitor) -> Vec<Vec<u8>> {
+    const FONT: (FontWeight, RasterHeight) = (FontWeight::Regular, RasterHeight::Size16);
+    let (width, height) = (get_raster_width(FONT.0, FONT.1), FONT.1.val());
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let arguments = json!({"filename": file.path()});
+    monitor
+        .execute("screendump", arguments)
+        .expect("QEMU tells");
+    // P6, width, height and 255, each followed by one blank; then three bytes for each pixel.
+    let bytes = std::fs::read(file.path()).expect("QEMU has written it");
+    let mut words = bytes.splitn(5, u8::is_ascii_whitespace);
+    assert_eq!(words.next(), Some(&b"P6"[..]));
+    let pitch = words.next().and_then(|word| str::from_utf8(word).ok());
+    let pitch: usize = pitch.and_then(|word| word.parse().ok()).expect("a width");
+    let pixels = words.nth(2).expect("pixels");
+    let red = |row: usize, column: usize| pixels[3 * (row * pitch + column)];
+    let shows = |row: usize, column: usize, character: char| {
+        let raster = get_raster(character, FONT.0, FONT.1).expect("it is in the font");
+        (0..height - 2).all(|y| {
+            (0..width).all(|x| {
+                let ink = u32::from(raster.pixel(x, y).expect("it is inside"));
+                u32::from(red(row * height + y, column * width + x)) == 0xaa * ink / 255
+            })
+        })
+    };
+    let line = |row| {
+        let cell = |column| {
+            let found = (b' '..0x7f).find(|byte| shows(row, column, char::from(*byte)));
+            found.unwrap_or(b'?')
+        };
+        let line: Vec<u8> = (0..COLUMNS).map(cell).collect();
+        line.trim_ascii_end().to_vec()
+    };
+    (0..ROWS).map(line).collect()
 }
 
 /// What a terminal of this size shows after it got `log`, without the blanks at the lines' ends.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
+use postern::from_image;
 use postern::machine::{Event, Machine};
 use postern::monitor::Monitor;
 use postern::qemu::Options;
@@ -51,6 +52,25 @@ impl Session {
         Session {
             machine: booted.machine,
             symbols: Some(booted.symbols),
+            _files: Some(booted.files),
+            log: String::new(),
+            rest: Vec::new(),
+            seen: 0,
+            _seat: seat,
+        }
+    }
+
+    /// Boots the image of `options`.
+    ///
+    /// # Panics
+    /// There is none, or the machine could not be started.
+    pub fn boot_image(options: &Options) -> Session {
+        let seat = seat();
+        let image = options.iso.as_ref().expect("there is an image");
+        let booted = from_image::boot(options, image, &[]).expect("the machine starts");
+        Session {
+            machine: booted.machine,
+            symbols: None,
             _files: Some(booted.files),
             log: String::new(),
             rest: Vec::new(),
@@ -137,6 +157,21 @@ impl Session {
     /// # Panics
     /// It does not end.
     pub fn finish(mut self) -> (Status, String) {
+        self.ends();
+        let (code, complaints) = self.machine.wait().expect("it has ended");
+        let log = match &self.symbols {
+            Some(symbols) => symbols.annotate(&self.log),
+            None => self.log.clone(),
+        };
+        println!("{log}{complaints}");
+        (Status::of_qemu(code, &complaints).0, log)
+    }
+
+    /// Waits for the end, however that is.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn ends(&mut self) {
         let deadline = Instant::now() + LIMIT;
         loop {
             match self.machine.next(Some(deadline)) {
@@ -145,13 +180,6 @@ impl Session {
                 other => panic!("{other:?} instead of the end after\n{}", self.log),
             }
         }
-        let (code, complaints) = self.machine.wait().expect("it has ended");
-        let log = match &self.symbols {
-            Some(symbols) => symbols.annotate(&self.log),
-            None => self.log.clone(),
-        };
-        println!("{log}{complaints}");
-        (Status::of_qemu(code, &complaints).0, log)
     }
 
     fn take(&mut self, bytes: &[u8]) {

@@ -1,41 +1,15 @@
 //! The tutorial, done as it says: its commands are run in a copy of the workspace, and what it shows is compared.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use postern::paths;
 use tests::page::{blocks, is_shown, words};
+use tests::workspace::copy;
 use tests::{seat, tool};
 
 /// Most lines of the server that the newcomer ends with.
 const LINES: usize = 40;
-
-/// Makes `to` what `from` is, but for what cargo and git keep there. What is the same stays untouched, so that little is built.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    let names = |folder: &Path| {
-        let entries = fs::read_dir(folder).expect("it can be read");
-        let names = entries.map(|entry| entry.expect("an entry").file_name());
-        let own = |name: &std::ffi::OsString| name != "target" && name != ".git";
-        names.filter(own).collect::<Vec<_>>()
-    };
-    for name in names(to) {
-        let old = to.join(&name);
-        match (from.join(&name).exists(), old.is_dir()) {
-            (true, _) => {}
-            (false, true) => fs::remove_dir_all(old).expect("it can be removed"),
-            (false, false) => fs::remove_file(old).expect("it can be removed"),
-        }
-    }
-    for name in names(from) {
-        let (old, new) = (from.join(&name), to.join(&name));
-        if old.is_dir() {
-            copy(&old, &new);
-        } else if fs::read(&old).ok() != fs::read(&new).ok() {
-            fs::copy(&old, &new).expect("it can be copied");
-        }
-    }
-}
 
 /// The file that the text before a block names last.
 fn file_named_before(page: &str, block: &str) -> PathBuf {

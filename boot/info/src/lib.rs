@@ -12,6 +12,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod pixels;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,7 @@ pub const VERSION: u32 = 1;
 pub struct BootInfo<'a> {
     /// [`VERSION`].
     pub version: u32,
-    /// The words after the kernel's name (QEMU's `-append`, multiboot2's command line).
+    /// The words after the kernel's name (QEMU's `-append`, multiboot2's command line), and the loader's own ([`pixels`]).
     pub command_line: &'a str,
     /// Sorted by address, page aligned, not overlapping, neighbours of one kind merged; page 0 is never Usable. What
     /// no range names is not memory; memory above 512 GiB is left out.

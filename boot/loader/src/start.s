@@ -30,6 +30,9 @@
 .align 8
 header:
     .long MULTIBOOT2_HEADER, 0, header_end - header, -(MULTIBOOT2_HEADER + (header_end - header))
+    .short 5, 1                         # framebuffer tag, optional: where there is no text, pixels are welcome
+    .long 20, 0, 0, 32                  # its size; width and height do not matter; bits of a pixel
+    .align 8
     .short 0, 0                         # end tag
     .long 8
 header_end:

@@ -1,7 +1,10 @@
-//! VGA in its text mode: the cells in memory, the cursor through the controller's ports (IBM VGA, "CRT Controller Registers").
+//! The display: VGA in its text mode, with the cells in memory and the cursor through the controller's ports (IBM VGA, "CRT
+//! Controller Registers"); or pixels, where firmware left such a screen.
 
 use alloc::vec::Vec;
-use console::screen::{CELLS, Screen};
+use bootinfo::pixels::Pixels;
+use console::drawing::Drawing;
+use console::screen::{CELLS, Screen, blank};
 use core::time::Duration;
 use libsys::object::IoPorts;
 use libsys::registers::Registers;
@@ -35,10 +38,15 @@ impl Controller {
     }
 }
 
+/// The display's own side.
+enum Face {
+    Text(Registers, Controller),
+    Pixels(Registers, Drawing),
+}
+
 /// The display and the terminal it shows.
 pub struct Display {
-    memory: Registers,
-    controller: Controller,
+    face: Face,
     screen: Screen,
     /// Something was written that is not shown.
     behind: bool,
@@ -49,10 +57,34 @@ pub struct Display {
 }
 
 impl Display {
-    /// Takes the display over as it stands. `None`: the machine has none.
+    /// Takes the display over: its pixels, if root says by the last argument that it has some; else its text as it stands, with
+    /// the controller's ports. `None`: the machine has none.
     pub fn take(ports: IoPorts, base: u16) -> Option<Self> {
-        let memory = Registers::take().filter(|memory| memory.size() >= 2 * CELLS)?;
-        let controller = Controller { ports, base };
+        let memory = Registers::take()?;
+        let pixels = rt::info().args.last().and_then(|word| word.parse().ok());
+        let (face, screen) = match pixels {
+            Some(pixels) => Self::take_pixels(memory, pixels),
+            None => Self::take_text(memory, Controller { ports, base }),
+        }?;
+        Some(Self {
+            face,
+            screen,
+            behind: true,
+            next: 0,
+            pause: ticks(PAUSE, rt::info().tsc_hz),
+        })
+    }
+
+    fn take_pixels(mut memory: Registers, pixels: Pixels) -> Option<(Face, Screen)> {
+        let drawing = Drawing::new(pixels, memory.size())?;
+        drawing.clear(|at, colour| memory.write_word(at, colour));
+        Some((Face::Pixels(memory, drawing), Screen::new(blank(), 0)))
+    }
+
+    fn take_text(memory: Registers, controller: Controller) -> Option<(Face, Screen)> {
+        if memory.size() < 2 * CELLS {
+            return None;
+        }
         // Where there is no display, nothing keeps what is written to it. (There may be plain memory in its place.)
         let low = controller.read(CURSOR[1]);
         controller.write(CURSOR[1], !low);
@@ -67,14 +99,7 @@ impl Display {
         let [high, low] = CURSOR.map(|register| controller.read(register));
         let cursor = u16::from_be_bytes([high, low]);
         let screen = Screen::new(cells, cursor.into());
-        Some(Self {
-            memory,
-            controller,
-            screen,
-            behind: true,
-            next: 0,
-            pause: ticks(PAUSE, rt::info().tsc_hz),
-        })
+        Some((Face::Text(memory, controller), screen))
     }
 
     /// Takes text.
@@ -96,14 +121,24 @@ impl Display {
         }
         self.behind = false;
         self.next = now.saturating_add(self.pause);
-        let memory = &mut self.memory;
-        let cursor = self.screen.show(|cell, value| {
-            let [character, colours] = value.to_le_bytes();
-            memory.write(2 * cell, character);
-            memory.write(2 * cell + 1, colours);
-        });
-        for (register, byte) in CURSOR.into_iter().zip((cursor as u16).to_be_bytes()) {
-            self.controller.write(register, byte);
+        match &mut self.face {
+            Face::Text(memory, controller) => {
+                let cursor = self.screen.show(|cell, value| {
+                    let [character, colours] = value.to_le_bytes();
+                    memory.write(2 * cell, character);
+                    memory.write(2 * cell + 1, colours);
+                });
+                for (register, byte) in CURSOR.into_iter().zip((cursor as u16).to_be_bytes()) {
+                    controller.write(register, byte);
+                }
+            }
+            Face::Pixels(memory, drawing) => {
+                let mut set = |at, colour| memory.write_word(at, colour);
+                let cursor = self
+                    .screen
+                    .show(|cell, value| drawing.draw(cell, value, &mut set));
+                drawing.move_cursor(cursor, &mut set);
+            }
         }
     }
 }

@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod drawing;
 pub mod output;
 pub mod screen;

@@ -198,6 +198,16 @@ fn glyph(character: char) -> u8 {
     }
 }
 
+/// The character with a number in code page 437; those for control are blank.
+pub fn character(glyph: u8) -> char {
+    let known = match glyph {
+        0x20..=0x7e => Some(glyph.into()),
+        0x80.. => UPPER_HALF.chars().nth(usize::from(glyph - 0x80)),
+        _ => None,
+    };
+    known.unwrap_or(' ')
+}
+
 /// A screen with nothing on it.
 pub fn blank() -> Vec<u16> {
     vec![u16::from(PLAIN) << 8 | u16::from(b' '); CELLS]

@@ -84,6 +84,39 @@ impl Pieces {
         &self.parts
     }
 
+    /// Copies bytes at `offset` into them: whole, in one piece.
+    ///
+    /// # Panics
+    /// They do not lie in one of the parts.
+    pub fn copy_in(&mut self, offset: usize, bytes: &[u8]) {
+        let place = self.place(offset, bytes.len());
+        // SAFETY: inside the part, which is memory to which no reference points (`new`).
+        unsafe { place.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) }
+    }
+
+    /// Copies bytes at `offset` out of them.
+    ///
+    /// # Panics
+    /// As [`Pieces::copy_in`].
+    pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) {
+        let place = self.place(offset, bytes.len());
+        // SAFETY: as in `copy_in`.
+        unsafe { place.copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len()) }
+    }
+
+    fn place(&self, mut offset: usize, length: usize) -> NonNull<u8> {
+        for part in &self.parts {
+            let bytes = part.bytes as usize;
+            if offset < bytes {
+                assert!(offset + length <= bytes, "it crosses the end of a part");
+                // SAFETY: inside the part.
+                return unsafe { part.address.add(offset) };
+            }
+            offset -= bytes;
+        }
+        panic!("it lies behind the last part")
+    }
+
     /// Bytes of all.
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(|piece| piece.bytes as usize).sum()
@@ -116,4 +149,9 @@ pub trait Device {
 
     /// The next request that the device has finished, in any order: its slot, and whether it succeeded.
     fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)>;
+
+    /// When to ask even if there was no interrupt (ticks), if at all.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod ata;
 pub mod device;
 pub mod driver;
 pub mod gpt;

@@ -5,6 +5,9 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use disk::ata::Ata;
+use disk::ata::identity::Absent;
+use disk::ata::ports::{self as ata, Ports};
 use disk::device::{Device, InitError, Operation, Piece, Pieces};
 use disk::driver::Disk;
 use disk::gpt::{self, GptError};
@@ -12,6 +15,7 @@ use disk::jobs::Jobs;
 use disk::jobs::step::{Caller, Finished, JobError, Kind, Moved, Task};
 use disk::name;
 use disk::range::{BUFFER, SECTOR, clip};
+use libsys::object::Irq;
 use libsys::proto::io::{self, IoError, Kind as NameKind, Stat};
 use libsys::proto::program::PciDevice;
 use libsys::rt;
@@ -54,12 +58,19 @@ const MOST_SHARED: usize = 16 << 20;
 const PATIENCE: u64 = 10;
 
 /// A device and what it is doing.
-struct Ready {
-    disk: Disk<Program, MsiX>,
+struct Ready<D> {
+    disk: D,
     jobs: Jobs<Waiting>,
 }
 
-impl Ready {
+impl<D: Device> Ready<D> {
+    fn new(disk: D) -> Self {
+        Self {
+            disk,
+            jobs: Jobs::new(),
+        }
+    }
+
     /// Reads whole sectors while the program waits. What others have asked for is done first.
     fn read_now(&mut self, sector: u64, bytes: &mut [u8]) -> Result<(), IoError> {
         let Self { disk, jobs } = self;
@@ -142,15 +153,16 @@ impl Place {
     }
 }
 
-struct DiskServer {
+/// Serves devices of a kind: `TIMED` if they have deadlines.
+struct DiskServer<D, const TIMED: bool> {
     /// The devices, or what opening each says.
-    drives: Vec<Result<Ready, IoError>>,
+    drives: Vec<Result<Ready<D>, IoError>>,
     reads: u64,
     on_read: OnRead,
 }
 
-impl DiskServer {
-    fn drive(&mut self, index: usize) -> Result<&mut Ready, IoError> {
+impl<D: Device, const TIMED: bool> DiskServer<D, TIMED> {
+    fn drive(&mut self, index: usize) -> Result<&mut Ready<D>, IoError> {
         let drive = self.drives.get_mut(index).ok_or(IoError::NoDevice)?;
         drive.as_mut().map_err(|error| *error)
     }
@@ -164,8 +176,9 @@ impl DiskServer {
     }
 }
 
-impl Server for DiskServer {
+impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
     type Session = Place;
+    const TIMED: bool = TIMED;
 
     fn open(&mut self, name: &str, _: &Request) -> Result<Place, IoError> {
         let (drive, partition) = name::parse(name).ok_or(IoError::NotFound)?;
@@ -275,32 +288,69 @@ impl Server for DiskServer {
         });
         Some((caller.0, done.map_err(told)))
     }
+
+    fn deadline(&self) -> Option<u64> {
+        let drives = self.drives.iter().flatten();
+        drives.filter_map(|ready| ready.disk.deadline()).min()
+    }
+
+    fn expired(&mut self) {
+        for Ready { disk, jobs } in self.drives.iter_mut().flatten() {
+            if let Some(finished) = jobs.advance(disk) {
+                finished.answer(disk);
+            }
+        }
+    }
 }
 
-/// Serves the program's devices for good.
+/// Serves the program's devices for good: virtio's, or ATA's where there is none.
 pub fn run(on_read: OnRead) {
+    if devices().all(|device| device.is_none()) {
+        let drives = ata::channels().enumerate().map(|(index, channel)| {
+            start_ata(channel, index as u64).map_err(|absent| match absent {
+                Absent::NoDevice => IoError::NoDevice,
+                Absent::Unsupported(why) => out_of_order(index, why),
+            })
+        });
+        serve(&mut DiskServer::<_, true> {
+            drives: drives.collect(),
+            reads: 0,
+            on_read,
+        })
+    }
     let drives = devices().enumerate().map(|(index, device)| {
         let device = device.ok_or(IoError::NoDevice)?;
-        start(device, index as u64).map_err(|why| {
-            libsys::println!("disk: {index}: {why}");
-            IoError::DeviceError
-        })
+        start(device, index as u64).map_err(|why| out_of_order(index, why))
     });
-    serve(&mut DiskServer {
+    serve(&mut DiskServer::<_, false> {
         drives: drives.collect(),
         reads: 0,
         on_read,
     })
 }
 
+/// Says why a device cannot be used.
+fn out_of_order(index: usize, why: &str) -> IoError {
+    libsys::println!("disk: {index}: {why}");
+    IoError::DeviceError
+}
+
 /// Starts the driver, its interrupt bound to the program's endpoint with this badge.
-fn start(device: &'static PciDevice, badge: u64) -> Result<Ready, &'static str> {
+fn start(
+    device: &'static PciDevice,
+    badge: u64,
+) -> Result<Ready<Disk<Program, MsiX>>, &'static str> {
     let disk = Disk::new(connect(device, badge)?).map_err(|error| match error {
         InitError::Unsupported => "not a modern virtio block device",
         InitError::OutOfMemory => "too little memory for DMA",
     })?;
-    Ok(Ready {
-        disk,
-        jobs: Jobs::new(),
-    })
+    Ok(Ready::new(disk))
+}
+
+/// The same for the first disk of an ATA channel.
+fn start_ata((ports, irq): (Ports, Irq), badge: u64) -> Result<Ready<Ata<Ports>>, Absent> {
+    irq.bind(rt::ENDPOINT, badge)
+        .map_err(|_| Absent::Unsupported("its interrupt cannot be bound"))?;
+    let report = move |trouble| libsys::println!("disk: {badge}: {trouble}");
+    Ata::new(ports, rt::info().tsc_hz, report).map(Ready::new)
 }

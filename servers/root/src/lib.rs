@@ -26,6 +26,7 @@ pub mod power;
 pub mod problem;
 pub mod program;
 pub mod restart;
+pub mod screen;
 pub mod serve;
 pub mod shared;
 pub mod slots;

@@ -5,7 +5,7 @@ use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
-use crate::{archive, device, elf, layout, load, log, power, shared, window};
+use crate::{archive, device, elf, layout, load, log, power, screen, shared, window};
 use abi::Kind;
 use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
@@ -13,6 +13,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
+use bootinfo::pixels::Pixels;
 use core::cmp::Reverse;
 use libsys::proto::program::{self, FIRST, LAST_FACET, Own, ProgramInfo};
 use libsys::syscall::Slot;
@@ -65,13 +66,19 @@ impl System {
                 "the manifest has more than {MAX_PROGRAMS} programs"
             ));
         }
+        let pixels = Pixels::of(info.command_line);
         let machine = Machine::new(&info.untyped);
         own_objects(&machine).map_err(|problem| problem.to_string())?;
         let programs = manifest
             .programs
             .into_iter()
             .enumerate()
-            .map(|(i, entry)| Program::new(entry, i))
+            .map(|(i, mut entry)| {
+                if let Some(pixels) = pixels {
+                    screen::place(&mut entry, pixels);
+                }
+                Program::new(entry, i)
+            })
             .collect();
         let mut system = Self {
             programs,

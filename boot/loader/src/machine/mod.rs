@@ -8,8 +8,12 @@ mod multiboot;
 mod processor;
 mod pvh;
 
+use core::fmt::Write;
+
+use bootinfo::pixels::Pixels;
 use bootinfo::{MemoryKind, Range};
 
+use crate::handover::COMMAND_LINE_LIMIT;
 use crate::memory::PAGE;
 use crate::{Entry, Error, Machine, Map, acpi, handover};
 use identity::Identity;
@@ -22,6 +26,8 @@ struct Firmware {
     archive: Range,
     /// The words for the kernel.
     command_line: &'static [u8],
+    /// The screen, if it is one of pixels.
+    pixels: Option<Pixels>,
     /// ACPI's root pointer, 0 if firmware gives none.
     root_pointer: u64,
 }
@@ -71,14 +77,21 @@ unsafe fn boot(magic: u32, information: u32, image: Range) -> Result<Entry, Erro
         0 => acpi::find_root_pointer(&physical),
         known => known,
     };
+    let command_line =
+        core::str::from_utf8(firmware.command_line).map_err(|_| Error::CommandLine)?;
+    let mut words = heapless::String::<COMMAND_LINE_LIMIT>::new();
+    let mut written = words.push_str(command_line).map_err(|_| Error::CommandLine);
+    if let Some(pixels) = firmware.pixels {
+        written = written.and(write!(words, " {pixels}").map_err(|_| Error::CommandLine));
+    }
+    written?;
     let machine = Machine {
         memory,
         archive: firmware.archive,
         archive_bytes: physical
             .bytes(firmware.archive)
             .ok_or(Error::Firmware("the archive lies above 4 GiB"))?,
-        command_line: core::str::from_utf8(firmware.command_line)
-            .map_err(|_| Error::CommandLine)?,
+        command_line: &words,
         acpi: acpi::read(&physical, root_pointer),
     };
     handover::load(machine, &mut physical)

@@ -1,7 +1,8 @@
 //! What a multiboot2 boot (GRUB) gives.
 
+use bootinfo::pixels::Pixels;
 use bootinfo::{MemoryKind, Range};
-use multiboot2::{BootInformation, BootInformationHeader};
+use multiboot2::{BootInformation, BootInformationHeader, FramebufferTag, FramebufferType};
 
 use super::{Firmware, Identity, pvh};
 use crate::{Error, Map, Physical};
@@ -49,6 +50,26 @@ pub fn read(physical: &Identity, address: u32) -> Result<Firmware, Error> {
                 size: command_line.len() as u64,
             })
             .ok_or(DAMAGED)?,
+        pixels: information
+            .framebuffer_tag()
+            .and_then(Result::ok)
+            .and_then(pixels),
         root_pointer: new.or(old).map_or(0, |tag| tag + 8),
+    })
+}
+
+/// A screen of pixels of 32 bits with 8 for each colour; there may be others, and text.
+fn pixels(tag: &FramebufferTag) -> Option<Pixels> {
+    let Ok(FramebufferType::RGB { red, green, blue }) = tag.buffer_type() else {
+        return None;
+    };
+    let colours = [red, green, blue];
+    let usual = tag.bpp() == 32 && colours.iter().all(|colour| colour.size == 8);
+    usual.then(|| Pixels {
+        address: tag.address(),
+        pitch: tag.pitch(),
+        width: tag.width(),
+        height: tag.height(),
+        shifts: colours.map(|colour| colour.position),
     })
 }

@@ -56,6 +56,7 @@ pub fn read(physical: &Identity, address: u32) -> Result<Firmware, Error> {
         memory,
         archive,
         command_line,
+        pixels: None,
         root_pointer,
     })
 }
