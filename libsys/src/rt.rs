@@ -24,8 +24,7 @@ macro_rules! entry {
 
         #[cfg(target_os = "none")]
         #[global_allocator]
-        static HEAP: $crate::heap::Heap =
-            $crate::heap::heap($crate::proto::program::HEAP, $crate::heap::from_root);
+        static HEAP: $crate::heap::Heap = $crate::heap::heap();
     };
 }
 

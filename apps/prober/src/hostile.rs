@@ -4,7 +4,7 @@ use abi::tag::{Flags, Op, Tag, Transfer};
 use alloc::vec;
 use alloc::vec::Vec;
 use libsys::lease::Lease;
-use libsys::proto::{control, io};
+use libsys::proto::{control, io, memory};
 use libsys::rt::ENDPOINT;
 use libsys::slots;
 use libsys::syscall::{self, Input, Slot};
@@ -53,8 +53,8 @@ fn random_message(random: &mut SmallRng, target: Slot, name: &str, memory: &mut 
     match (name, label) {
         // What it writes there is allowed, and others would see it.
         ("console" | "disk" | "flash" | "fs", io::WRITE) => label = io::READ,
-        // It is allowed to end itself, too.
-        ("root.memory", control::EXIT | control::PANIC) => label = control::KILL,
+        // It is allowed to end itself, and to give its memory back, too.
+        ("root.memory", control::EXIT | control::PANIC | memory::HEAP) => label = control::KILL,
         _ => {}
     }
     let mut words = [(); 4].map(|()| word(random));

@@ -26,6 +26,15 @@ pub enum State {
     Ended(Ended),
 }
 
+/// How many pieces of memory its heap has, and how many were made for it: the others are free.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Heap {
+    /// Mapped, one behind the other.
+    pub mapped: u32,
+    /// Made from its budget.
+    pub made: u32,
+}
+
 /// A program of the manifest, and the instance of it that runs.
 pub struct Program {
     /// What the manifest says.
@@ -42,6 +51,10 @@ pub struct Program {
     pub restarts: Restarts,
     /// First free slot of its vault.
     pub vault_next: u32,
+    /// Slots of its vault.
+    pub vault_size: u32,
+    /// Its heap.
+    pub heap: Heap,
     /// First free address for devices and DMA memory.
     pub device_next: u64,
     /// Its shared buffer.
@@ -64,6 +77,8 @@ impl Program {
             state: State::Absent,
             restarts: Restarts::default(),
             vault_next: 1,
+            vault_size: 0,
+            heap: Heap::default(),
             device_next: DEVICES,
             shared: None,
             buffers_made: 0,
@@ -79,7 +94,13 @@ impl Program {
     /// Bytes of its budget in use, and the budget.
     pub fn memory(&self) -> (u64, u64) {
         let (free, size) = self.slots.budget().info().unwrap_or((0, 0));
-        (size.saturating_sub(free), size)
+        let unused = u64::from(self.heap.made - self.heap.mapped) << self.piece_bits();
+        (size.saturating_sub(free + unused), size)
+    }
+
+    /// Size bits of a piece of its heap.
+    pub fn piece_bits(&self) -> u8 {
+        layout::piece_bits(self.budget.unwrap_or_default())
     }
 
     /// Makes its kernel objects (largest first: each is aligned to its size) and names them with `id`.
@@ -88,6 +109,7 @@ impl Program {
         let slots = self.slots;
         let budget = self.budget.ok_or(Problem::NoMemory)?;
         (self.id, self.vault_next, self.device_next) = (id, 1, DEVICES);
+        self.heap = Heap::default();
         let devices = self.manifest.devices.iter();
         let devices: u64 = devices
             .map(|device| match device {
@@ -98,6 +120,8 @@ impl Program {
             })
             .sum();
         let devices = devices + shared;
+        let vault_bits = layout::vault_bits(budget, devices);
+        self.vault_size = 1 << vault_bits;
         let own = self.manifest.untyped;
         let mut objects = vec![
             (
@@ -105,11 +129,7 @@ impl Program {
                 layout::space_bits(budget, devices, own != 0),
                 slots.space().0,
             ),
-            (
-                Kind::CapTable,
-                layout::vault_bits(budget, devices),
-                slots.vault().0,
-            ),
+            (Kind::CapTable, vault_bits, slots.vault().0),
             (Kind::CapTable, layout::TABLE_BITS, slots.table().0),
             (Kind::Thread, 13, slots.thread().0),
             (Kind::Endpoint, 6, slots.endpoint()),
