@@ -6,6 +6,7 @@
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod cap;
 pub mod fs;
 pub mod handle;
 pub mod heap;
@@ -20,6 +21,7 @@ pub mod rt;
 pub mod serve;
 pub mod shared;
 pub mod slots;
+pub mod sync;
 pub mod syscall;
 pub mod thread;
 pub mod time;

@@ -128,6 +128,12 @@ pub fn number(name: &str) -> Option<u64> {
     argument(name)?.parse().ok()
 }
 
+/// The value of a variable of the environment.
+pub fn variable(name: &str) -> Option<&'static str> {
+    let (_, value) = info().env.iter().find(|(known, _)| known == name)?;
+    Some(value)
+}
+
 /// The endpoint this program receives from.
 pub const ENDPOINT: Slot = Slot(program::ENDPOINT);
 

@@ -42,6 +42,8 @@ pub struct ProgramInfo {
     pub name: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// Its environment: names and values.
+    pub env: Vec<(String, String)>,
     /// TSC ticks per second.
     pub tsc_hz: u64,
     /// Endpoints it may call, by the name under `needs` in the manifest (`root.memory`, `root.control`, `console` …).
@@ -69,6 +71,10 @@ pub struct Own {
     pub space: u32,
     /// Its first Thread (all rights).
     pub thread: u32,
+    /// The endpoint that its faults go to: root's. For further threads.
+    pub fault: u32,
+    /// Priority of its first thread.
+    pub priority: u8,
 }
 
 /// A piece of hardware a program holds.

@@ -7,7 +7,7 @@ use crate::shared::Buffer;
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{DEVICES, GONE};
@@ -41,6 +41,8 @@ pub struct Program {
     pub manifest: manifest::Program,
     /// Its slots in root's table.
     pub slots: ProgramSlots,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
     /// Id of the instance: the upper half of its badges. Unique since boot.
     pub id: u32,
     /// Size bits of its budget; `None` if the machine has no memory for it.
@@ -72,6 +74,7 @@ impl Program {
         Self {
             manifest,
             slots: ProgramSlots::new(index),
+            env: Vec::new(),
             id: 0,
             budget: None,
             state: State::Absent,

@@ -205,6 +205,7 @@ impl System {
             id: program.id,
             name: program.name().into(),
             args: program.manifest.args.clone(),
+            env: program.env.clone(),
             tsc_hz: self.tsc_hz,
             endpoints,
             replies,
@@ -345,14 +346,17 @@ fn give_own(program: &Program, next: &mut u32) -> Result<Option<Own>, Problem> {
         untyped: *next,
         space: *next + 1,
         thread: *next + 2,
+        fault: *next + 3,
+        priority: program.manifest.priority,
     };
     let (slots, table) = (program.slots, program.slots.table());
     table
         .move_from(Slot(own.untyped), slots.untyped().0)
         .and_then(|()| table.derive(Slot(own.space), slots.space().0, space::ALL, 0))
         .and_then(|()| table.derive(Slot(own.thread), slots.thread().0, thread::ALL, 0))
+        .and_then(|()| table.derive(Slot(own.fault), slots.fault(), endpoint::CALL, 0))
         .step("give it an Untyped")?;
-    *next += 3;
+    *next += 4;
     Ok(Some(own))
 }
 
