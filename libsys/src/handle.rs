@@ -7,6 +7,8 @@ use crate::syscall::{self, Output, Slot, Words};
 use crate::{rt, slots};
 use abi::Error;
 use abi::tag::{Flags, Transfer};
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use embedded_io::SeekFrom;
 pub use io::{IoError, Kind, Stat};
@@ -226,6 +228,23 @@ pub fn server_of(name: &str) -> Result<(Slot, &str), IoError> {
         return Err(IoError::DeviceError);
     };
     Ok((rt::endpoint(program).ok_or(IoError::NotPermitted)?, rest))
+}
+
+/// The prefixes of all names, such as `disk:`; none if this program may not ask.
+pub fn prefixes() -> Vec<String> {
+    let Some(translator) = rt::endpoint("names") else {
+        return Vec::new();
+    };
+    let one = |index: u64| {
+        let mut buffer = [0; io::NAME_MAX];
+        let lease = Lease::write(&mut buffer);
+        let words = [index, 0, 0, 0];
+        let reply = syscall::call_lending(translator, names::PREFIX, words, lease);
+        let count = answered(reply).ok()?[0] as usize;
+        let text = buffer.get(..count).filter(|text| !text.is_empty())?;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    (0..).map_while(one).collect()
 }
 
 /// The words of an answer in the convention of `io`.

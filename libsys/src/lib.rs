@@ -15,6 +15,7 @@ pub mod lease;
 pub mod net;
 pub mod object;
 pub mod print;
+pub mod process;
 pub mod proto;
 pub mod registers;
 pub mod rt;

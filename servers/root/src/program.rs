@@ -41,6 +41,8 @@ pub struct Program {
     pub manifest: manifest::Program,
     /// Its slots in root's table.
     pub slots: ProgramSlots,
+    /// Who started it, and ends it when it ends itself: an index of [`crate::system::System::programs`].
+    pub parent: Option<usize>,
     /// Its environment.
     pub env: Vec<(String, String)>,
     /// Id of the instance: the upper half of its badges. Unique since boot.
@@ -51,6 +53,8 @@ pub struct Program {
     pub state: State,
     /// When and how often it is started anew.
     pub restarts: Restarts,
+    /// First slot of its table that root has put nothing in.
+    pub free_slot: u32,
     /// First free slot of its vault.
     pub vault_next: u32,
     /// Slots of its vault.
@@ -74,11 +78,13 @@ impl Program {
         Self {
             manifest,
             slots: ProgramSlots::new(index),
+            parent: None,
             env: Vec::new(),
             id: 0,
             budget: None,
             state: State::Absent,
             restarts: Restarts::default(),
+            free_slot: 0,
             vault_next: 1,
             vault_size: 0,
             heap: Heap::default(),

@@ -101,6 +101,14 @@ impl ProgramSlots {
     pub const fn gone(self) -> Irq {
         Irq(Slot(self.0 + 8))
     }
+    /// The Reply object in which it waits for the end of a child, if it may have any.
+    pub const fn waiter(self) -> Slot {
+        Slot(self.0 + 9)
+    }
+    /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
+    pub const fn stack(self, i: u64) -> Frame {
+        Frame(Slot(self.0 + STACK + i as u32))
+    }
     /// What it makes a shared buffer of.
     pub const fn pool(self) -> Untyped {
         Untyped(Slot(self.0 + STACK + STACK_PAGES as u32))
@@ -108,10 +116,6 @@ impl ProgramSlots {
     /// The table that keeps the buffer's frames.
     pub const fn shared(self) -> CapTable {
         CapTable(Slot(self.0 + STACK + STACK_PAGES as u32 + 1))
-    }
-    /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
-    pub const fn stack(self, i: u64) -> Frame {
-        Frame(Slot(self.0 + STACK + i as u32))
     }
     /// Piece `i` (below [`PIECES`]) of the memory of its heap.
     pub const fn piece(self, i: u32) -> Untyped {

@@ -5,7 +5,7 @@ use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
-use crate::{archive, device, elf, layout, load, log, power, shared, window};
+use crate::{archive, children, device, elf, layout, load, log, power, shared, window};
 use abi::Kind;
 use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
@@ -60,19 +60,15 @@ impl System {
             .ok_or("the archive has no manifest")?;
         let manifest: manifest::Manifest =
             postcard::from_bytes(manifest).map_err(|error| format!("the manifest: {error}"))?;
-        if manifest.programs.len() > MAX_PROGRAMS {
+        let count: usize = manifest.programs.iter().map(|p| p.instances()).sum();
+        if count > MAX_PROGRAMS {
             return Err(format!(
                 "the manifest has more than {MAX_PROGRAMS} programs"
             ));
         }
         let machine = Machine::new(&info.untyped);
         own_objects(&machine).map_err(|problem| problem.to_string())?;
-        let programs = manifest
-            .programs
-            .into_iter()
-            .enumerate()
-            .map(|(i, entry)| Program::new(entry, i))
-            .collect();
+        let programs = all_programs(manifest.programs);
         let mut system = Self {
             programs,
             machine,
@@ -81,19 +77,25 @@ impl System {
             tsc_hz: info.tsc_hz,
             last_id: 0,
         };
-        system.start_all();
-        let count = system
+        for program in system
             .programs
             .iter()
-            .filter(|p| p.state == State::Running)
-            .count();
-        if count == 0 {
+            .filter(|p| p.manifest.children.is_some())
+        {
+            children::make_waiter(program.slots.waiter()).map_err(|error| format!("{error:?}"))?;
+        }
+        system.start_all();
+        let count = |what: fn(&&Program) -> bool| system.programs.iter().filter(what).count();
+        let (running, wanted) = (
+            count(|p| p.state == State::Running),
+            count(|p| p.parent.is_none()),
+        );
+        if running == 0 {
             return Err("no program could be started".into());
         }
         log!(
-            "system {}: {count} of {} programs started",
-            manifest.name,
-            system.programs.len()
+            "system {}: {running} of {wanted} programs started",
+            manifest.name
         );
         system.leave_serial_line();
         Ok(system)
@@ -119,10 +121,13 @@ impl System {
             }
         }
         // All endpoints first, so that programs may need each other in any order.
-        let objects: Vec<_> = (0..self.programs.len())
-            .map(|index| self.make_objects(index))
+        let first = |index: &usize| self.programs[*index].parent.is_none();
+        let wanted: Vec<_> = (0..self.programs.len()).filter(first).collect();
+        let objects: Vec<_> = wanted
+            .iter()
+            .map(|index| self.make_objects(*index))
             .collect();
-        for (index, made) in objects.into_iter().enumerate() {
+        for (index, made) in wanted.into_iter().zip(objects) {
             let built = made.and_then(|()| self.finish(index));
             self.settle(index, built);
         }
@@ -146,7 +151,8 @@ impl System {
     /// Tells the servers that the program at `index` could call that it is no more.
     pub fn tell_servers(&self, index: usize) {
         let dead = &self.programs[index].manifest;
-        for server in self.programs.iter().filter(|p| p.state == State::Running) {
+        let servers = self.programs.iter().filter(|p| p.parent.is_none());
+        for server in servers.filter(|p| p.state == State::Running) {
             if dead.calls(server.name())
                 && let Err(error) = server.slots.gone().raise()
             {
@@ -157,10 +163,15 @@ impl System {
 
     /// Builds a program that was torn down, and gives its clients the new endpoint.
     fn restart(&mut self, index: usize) {
-        let built = self.make_objects(index).and_then(|()| self.finish(index));
-        if self.settle(index, built) {
+        if self.start(index) {
             self.refill_clients(index);
         }
+    }
+
+    /// Builds a program that was torn down or never built. Says whether it runs.
+    pub fn start(&mut self, index: usize) -> bool {
+        let built = self.make_objects(index).and_then(|()| self.finish(index));
+        self.settle(index, built)
     }
 
     /// Takes back what a failed attempt has made. Says whether the program runs.
@@ -199,6 +210,7 @@ impl System {
         let replies = give_replies(program, &mut next)?;
         let own = give_own(program, &mut next)?;
         let devices = device::give_all(program, &self.acpi, &mut next)?;
+        program.free_slot = next;
         load::segments(program, &elf)?;
         load::stack(program)?;
         let info = ProgramInfo {
@@ -260,7 +272,8 @@ impl System {
     /// The endpoint that an entry of `needs` names, and the number of its facet.
     fn server(&self, need: &str) -> Result<(Slot, u32), Problem> {
         let (name, facet) = manifest::Program::need(need);
-        let server = self.programs.iter().find(|p| p.name() == name);
+        let mut servers = self.programs.iter().filter(|p| p.parent.is_none());
+        let server = servers.find(|p| p.name() == name);
         let server = server.ok_or(Problem::BadManifest(
             "it needs a program that does not exist",
         ))?;
@@ -276,20 +289,17 @@ impl System {
         Ok((server.slots.endpoint(), number))
     }
 
-    /// How many programs may call the one at `index`.
+    /// How many programs may call the one at `index` at a time.
     fn clients(&self, index: usize) -> u32 {
         let server = self.programs[index].name();
-        let clients = self.programs.iter().filter(|p| p.manifest.calls(server));
-        clients.count() as u32
+        let clients = self.programs.iter().filter(|p| p.parent.is_none());
+        let clients = clients.filter(|p| p.manifest.calls(server));
+        clients.map(|p| p.manifest.instances() as u32).sum()
     }
 
     fn refill_clients(&self, index: usize) {
         let server = self.programs[index].name();
-        for client in self
-            .programs
-            .iter()
-            .filter(|p| p.state == State::Running && p.name() != server)
-        {
+        for client in self.programs.iter().filter(|p| p.state == State::Running) {
             for (name, slot) in layout::endpoints(&client.manifest.needs)
                 .iter()
                 .filter(|(need, _)| manifest::Program::need(need).0 == server)
@@ -321,6 +331,22 @@ impl System {
             let _ = SYSTEM.log_quiet();
         }
     }
+}
+
+/// The programs of the manifest, and behind them places for those that they may start.
+fn all_programs(entries: Vec<manifest::Program>) -> Vec<Program> {
+    let places = entries.iter().enumerate().flat_map(|(parent, entry)| {
+        let child = entry.child().map(|child| (child, Some(parent)));
+        core::iter::repeat_n(child, entry.instances() - 1).flatten()
+    });
+    let places: Vec<_> = places.collect();
+    let all = entries.into_iter().map(|entry| (entry, None)).chain(places);
+    all.enumerate()
+        .map(|(index, (entry, parent))| Program {
+            parent,
+            ..Program::new(entry, index)
+        })
+        .collect()
 }
 
 /// Root's own few objects.
