@@ -58,6 +58,8 @@ pub struct ProgramInfo {
     pub own: Option<Own>,
     /// Its hardware, in the order of the manifest.
     pub devices: Vec<Device>,
+    /// The programs that it may start.
+    pub binaries: Vec<String>,
     /// First slot that is free for the program's own use, and the number of slots of its table.
     pub free_slots: (u32, u32),
 }

@@ -104,7 +104,11 @@ impl System {
     fn start_all(&mut self) {
         // Largest first: pieces of a power of two then fit without gaps.
         let mut order: Vec<usize> = (0..self.programs.len()).collect();
-        order.sort_by_key(|i| Reverse(self.programs[*i].manifest.memory));
+        // What may be started later comes last: it is missed least.
+        order.sort_by_key(|i| {
+            let program = &self.programs[*i];
+            (program.parent.is_some(), Reverse(program.manifest.memory))
+        });
         for index in order {
             let program = &mut self.programs[index];
             let (bits, into) = (
@@ -225,6 +229,11 @@ impl System {
             sessions: program.manifest.sessions,
             own,
             devices,
+            binaries: program
+                .manifest
+                .children
+                .as_ref()
+                .map_or_else(Vec::new, |children| children.binaries.clone()),
             free_slots: (next, 1 << layout::TABLE_BITS),
         };
         load::info(program, &info)?;
