@@ -57,6 +57,11 @@ fn random_message(random: &mut SmallRng, target: Slot, name: &str, memory: &mut 
         ("root.memory", control::EXIT | control::PANIC | memory::HEAP) => label = control::KILL,
         _ => {}
     }
+    send(random, target, label, memory)
+}
+
+/// A message with this label, and all else at random. Says whether it was done.
+pub fn send(random: &mut SmallRng, target: Slot, label: u32, memory: &mut [u8]) -> bool {
     let mut words = [(); 4].map(|()| word(random));
     // Nor does it shut up for hours: a sleep is given up all the same.
     words[3] = random.random();
