@@ -40,6 +40,8 @@ pub struct ProgramInfo {
     pub id: u32,
     /// Its name in the manifest.
     pub name: String,
+    /// Its ELF file.
+    pub file: String,
     /// Its arguments.
     pub args: Vec<String>,
     /// Its environment: names and values.

@@ -220,6 +220,7 @@ impl System {
         let info = ProgramInfo {
             id: program.id,
             name: program.name().into(),
+            file: program.manifest.file().into(),
             args: program.manifest.args.clone(),
             env: program.env.clone(),
             tsc_hz: self.tsc_hz,
