@@ -144,7 +144,7 @@ fn anything_can_be_typed() {
             .map_or(0, |time| time.as_nanos() as u64)
     };
     let seed = seed.unwrap_or_else(clock);
-    println!("POSTERN_SEED={seed}");
+    eprintln!("POSTERN_SEED={seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let mut session = Session::boot(&Options::default(), &default_system());
     session.expect(PROMPT);
