@@ -135,6 +135,7 @@ fn mistakes_have_names_and_the_last_command_counts() {
             "history: it runs alone, without pipes and redirections\n",
         ),
         ("nonsense | cat", "nonsense: no such command (try `help`)\n"),
+        ("shell &", "shell: one is enough\n"),
         ("run disk:0", "run: disk:0: longer than 65536 bytes\n"),
         ("run pipe:x", "run: pipe:x: not a file\n"),
         ("caps nobody", "caps: nobody: no such program\n"),

@@ -127,13 +127,13 @@ fn line(random: &mut SmallRng) -> Vec<u8> {
     line
 }
 
-/// 2,000 lines; 100,000 with the environment variable `POSTERN_LONG` set. `POSTERN_SEED` repeats a run.
+/// 20,000 lines; 100,000 with the environment variable `POSTERN_LONG` set. `POSTERN_SEED` repeats a run.
 #[test]
 fn anything_can_be_typed() {
     let lines = if std::env::var_os("POSTERN_LONG").is_some() {
         100_000
     } else {
-        2_000
+        20_000
     };
     let seed = std::env::var("POSTERN_SEED")
         .ok()
@@ -154,10 +154,12 @@ fn anything_can_be_typed() {
             typed.extend(line(&mut random));
             typed.push(b'\r');
         }
-        // Ctrl-C ends what still runs, or the line that was not ended.
+        // Ctrl-C ends what still runs, or the line that was not ended; then nothing is left that could get in between.
         typed.push(3);
         session.machine.send(&typed).expect("it listens");
-        session.send(&format!("\x03echo batch-{batch}-done\r"));
+        session.send(&format!(
+            "\x03kill --background; wait; echo batch-{batch}-done\r"
+        ));
         session.expect(&format!("\nbatch-{batch}-done\n"));
         session.forget();
     }

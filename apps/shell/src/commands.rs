@@ -148,9 +148,10 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "kill",
-        usage: "PROGRAM",
-        help: "ends a program; a server is started anew",
-        place: Supervising(system::kill),
+        usage: "PROGRAM | ID | --background",
+        help: "ends a program (a server is started anew), or all that runs in the background",
+        // Even if as many programs run as may.
+        place: Here(kill),
     },
     Command {
         name: "bench",
@@ -269,6 +270,8 @@ pub fn program(words: &[String]) -> Result<process::Command, String> {
             ));
         }
         Some(_) => process::Command::new(SHELL),
+        // Both would take keys from the console, by turns.
+        None if name == SHELL => return Err("shell: one is enough".into()),
         None => process::Command::new(name),
     };
     // What a person typed may be no name at all.
@@ -345,6 +348,14 @@ pub fn text(name: &str) -> Result<String, String> {
     }
     bytes.truncate(length);
     String::from_utf8(bytes).map_err(|_| format!("{name}: not a text"))
+}
+
+fn kill(shell: &mut Shell, words: &[String]) -> Result<(), String> {
+    match words {
+        [word] if word == "--background" => shell.end_background(),
+        _ => return system::kill(words),
+    }
+    Ok(())
 }
 
 fn script(shell: &mut Shell, words: &[String]) -> Result<(), String> {

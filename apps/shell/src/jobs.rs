@@ -262,6 +262,14 @@ impl Shell {
         ended == Ended::Exit(0)
     }
 
+    /// Ends what runs in the background.
+    pub fn end_background(&self) {
+        for program in self.running.iter().filter(|program| program.background) {
+            // It may just have ended.
+            let _ = program.child.end();
+        }
+    }
+
     /// `wait`: for all that runs in the background.
     pub fn wait(&mut self) -> Result<(), String> {
         let mut good = true;

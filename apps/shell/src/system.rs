@@ -141,8 +141,12 @@ fn rights(held: &Holding) -> String {
 pub fn kill(words: &[String]) -> Result<(), String> {
     let [name] = arguments::names(words)?;
     let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
-    let program = programs.iter().find(|program| program.name == name);
-    let program = program.ok_or_else(|| format!("{name}: no such program"))?;
+    let named = programs.iter().find(|program| program.name == name);
+    let id = name.parse().ok();
+    let numbered = programs.iter().find(|program| Some(program.id) == id);
+    let program = named
+        .or(numbered)
+        .ok_or_else(|| format!("{name}: no such program"))?;
     request(control::KILL, program.id.into(), &mut [])
         .map(drop)
         .map_err(|error| format!("{name}: {error}"))
