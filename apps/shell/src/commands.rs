@@ -5,16 +5,12 @@ use crate::{bench, files, network, storage, system, tracing};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use libsys::handle::{Handle, Kind};
 use libsys::process;
 use libsys::{eprintln, print, println, rt};
 use shell::arguments::Program;
 
 /// First argument of a shell that runs one command, the words behind it, and ends.
 pub const SWITCH: &str = "--command";
-
-/// Longest script in bytes.
-const LONGEST_SCRIPT: usize = 64 << 10;
 
 /// A command.
 pub struct Command {
@@ -322,32 +318,6 @@ pub fn run_here(words: &[String]) -> bool {
         eprintln!("{name}: {error}");
     }
     result.is_ok()
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// It cannot be read, is too long, or no text.
-pub fn text(name: &str) -> Result<String, String> {
-    let file = Handle::open(name).map_err(|error| format!("{name}: {error}"))?;
-    // Nothing that could make the shell wait.
-    if file.stat().map(|stat| stat.kind) != Ok(Kind::Block) {
-        return Err(format!("{name}: not a file"));
-    }
-    let mut bytes = alloc::vec![0; LONGEST_SCRIPT + 1];
-    let mut length = 0;
-    loop {
-        let count = file.read(&mut bytes[length..]);
-        match count.map_err(|error| format!("{name}: {error}"))? {
-            0 => break,
-            count => length += count,
-        }
-    }
-    if length > LONGEST_SCRIPT {
-        return Err(format!("{name}: longer than {LONGEST_SCRIPT} bytes"));
-    }
-    bytes.truncate(length);
-    String::from_utf8(bytes).map_err(|_| format!("{name}: not a text"))
 }
 
 fn kill(shell: &mut Shell, words: &[String]) -> Result<(), String> {

@@ -4,17 +4,45 @@ use crate::storage;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
-use libsys::handle::{Handle, IoError};
+use libsys::handle::{Handle, IoError, Kind};
 use libsys::{fs, print, println, rt};
 use sha2::{Digest, Sha256};
 use shell::{arguments, hexdump};
 
 /// Bytes per message.
 const PIECE: usize = 64 << 10;
+/// Longest script in bytes.
+const LONGEST_SCRIPT: usize = 64 << 10;
 
 /// What went wrong with which name.
 fn about(name: &str) -> impl Fn(IoError) -> String {
     move |error| format!("{name}: {error}")
+}
+
+/// The text of a script.
+///
+/// # Errors
+/// It cannot be read, is too long, or no text.
+pub fn text(name: &str) -> Result<String, String> {
+    let file = Handle::open(name).map_err(about(name))?;
+    // Nothing that could make the shell wait.
+    if file.stat().map(|stat| stat.kind) != Ok(Kind::Block) {
+        return Err(format!("{name}: not a file"));
+    }
+    let mut bytes = vec![0; LONGEST_SCRIPT + 1];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut bytes[length..]);
+        match count.map_err(about(name))? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    if length > LONGEST_SCRIPT {
+        return Err(format!("{name}: longer than {LONGEST_SCRIPT} bytes"));
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|_| format!("{name}: not a text"))
 }
 
 /// Lists a directory.

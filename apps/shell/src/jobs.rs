@@ -1,6 +1,7 @@
 //! Running pipelines: each command is a program of its own, and between two of them there is a pipe.
 
 use crate::commands::{self, Place};
+use crate::files;
 use crate::input::{self, Input};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -290,7 +291,7 @@ impl Shell {
         if self.depth == DEEPEST {
             return Err("scripts run each other without end".into());
         }
-        let text = commands::text(name)?;
+        let text = files::text(name)?;
         self.depth += 1;
         let failed = text.lines().find(|line| !self.run(line));
         self.depth -= 1;

@@ -2,15 +2,17 @@
 //! are wanted.
 
 use crate::death::{bury, tear_down};
-use crate::program::State;
+use crate::program::{Program, State};
 use crate::slots::{OWN_MEMORY, TABLE};
 use crate::system::System;
+use abi::object::untyped;
+use abi::{Error, Kind};
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
 use libsys::proto::children::{SPAWN_MAX, to_words};
 use libsys::proto::control::{Ended, Status};
-use libsys::syscall::{self, Answer, CALLER, Output, Slot, Words};
+use libsys::syscall::{self, Answer, CALLER, Output, Words};
 
 /// Longest name for people, in bytes.
 const LONGEST_NAME: usize = 32;
@@ -73,7 +75,7 @@ pub fn end(system: &mut System, parent: usize, id: u64) -> Result<(), Status> {
 pub fn tell_parent(system: &mut System, parent: usize) {
     let waiter = system.programs[parent].slots.waiter();
     // Nobody waits: the next `wait` finds it.
-    if Reply(waiter).lease_info(0) == Err(abi::Error::NoCaller) {
+    if Reply(waiter).lease_info(0) == Err(Error::NoCaller) {
         return;
     }
     if let Some(words) = take_ended(system, parent) {
@@ -110,16 +112,29 @@ fn take_ended(system: &mut System, parent: usize) -> Option<Words> {
     })
 }
 
-/// Makes the Reply object in which a program with children waits.
-pub fn make_waiter(slot: Slot) -> Result<(), abi::Error> {
-    OWN_MEMORY.retype(
-        abi::Kind::Reply,
-        0,
-        1,
-        TABLE,
-        slot,
-        abi::object::untyped::ALL,
-    )
+/// The programs of the manifest, and behind them places for those that they may start.
+pub fn all_programs(entries: Vec<manifest::Program>) -> Vec<Program> {
+    let places = entries.iter().enumerate().flat_map(|(parent, entry)| {
+        let child = entry.child().map(|child| (child, Some(parent)));
+        core::iter::repeat_n(child, entry.instances() - 1).flatten()
+    });
+    let places: Vec<_> = places.collect();
+    let all = entries.into_iter().map(|entry| (entry, None)).chain(places);
+    all.enumerate()
+        .map(|(index, (entry, parent))| Program {
+            parent,
+            ..Program::new(entry, index)
+        })
+        .collect()
+}
+
+/// Makes the Reply objects in which programs with children wait.
+pub fn make_waiters(programs: &[Program]) -> Result<(), Error> {
+    let parents = programs.iter().filter(|p| p.manifest.children.is_some());
+    for slot in parents.map(|program| program.slots.waiter()) {
+        OWN_MEMORY.retype(Kind::Reply, 0, 1, TABLE, slot, untyped::ALL)?;
+    }
+    Ok(())
 }
 
 /// What the caller lends.

@@ -68,7 +68,7 @@ impl System {
         }
         let machine = Machine::new(&info.untyped);
         own_objects(&machine).map_err(|problem| problem.to_string())?;
-        let programs = all_programs(manifest.programs);
+        let programs = children::all_programs(manifest.programs);
         let mut system = Self {
             programs,
             machine,
@@ -77,13 +77,7 @@ impl System {
             tsc_hz: info.tsc_hz,
             last_id: 0,
         };
-        for program in system
-            .programs
-            .iter()
-            .filter(|p| p.manifest.children.is_some())
-        {
-            children::make_waiter(program.slots.waiter()).map_err(|error| format!("{error:?}"))?;
-        }
+        children::make_waiters(&system.programs).map_err(|error| format!("{error:?}"))?;
         system.start_all();
         let count = |what: fn(&&Program) -> bool| system.programs.iter().filter(what).count();
         let (running, wanted) = (
@@ -341,22 +335,6 @@ impl System {
             let _ = SYSTEM.log_quiet();
         }
     }
-}
-
-/// The programs of the manifest, and behind them places for those that they may start.
-fn all_programs(entries: Vec<manifest::Program>) -> Vec<Program> {
-    let places = entries.iter().enumerate().flat_map(|(parent, entry)| {
-        let child = entry.child().map(|child| (child, Some(parent)));
-        core::iter::repeat_n(child, entry.instances() - 1).flatten()
-    });
-    let places: Vec<_> = places.collect();
-    let all = entries.into_iter().map(|entry| (entry, None)).chain(places);
-    all.enumerate()
-        .map(|(index, (entry, parent))| Program {
-            parent,
-            ..Program::new(entry, index)
-        })
-        .collect()
 }
 
 /// Root's own few objects.
