@@ -39,11 +39,14 @@ pub fn complaints(manifest: &Manifest) -> Vec<String> {
 fn by_itself(program: &Program) -> Vec<String> {
     let mut complaints = Vec::new();
     // An empty `binary` stands for the name.
-    let names = [
-        Some(program.name.as_str()),
-        Some(program.binary.as_str()).filter(|binary| !binary.is_empty()),
-    ];
-    for name in names.into_iter().flatten() {
+    let binary = Some(program.binary.as_str()).filter(|binary| !binary.is_empty());
+    let children = program.children.iter();
+    let binaries = children.flat_map(|children| children.binaries.iter().map(String::as_str));
+    let names = [program.name.as_str()]
+        .into_iter()
+        .chain(binary)
+        .chain(binaries);
+    for name in names {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
             complaints.push(format!(
@@ -59,18 +62,15 @@ fn by_itself(program: &Program) -> Vec<String> {
             program.priority
         ));
     }
-    if program.memory == 0 || !program.memory.is_multiple_of(PAGE) {
-        complaints.push(format!(
-            "memory {:#x} is not a multiple of {PAGE} above 0",
-            program.memory
-        ));
-    }
-    let whole = program.untyped.is_power_of_two() && program.untyped >= PAGE;
-    if program.untyped != 0 && !(whole && program.untyped <= program.memory / 2) {
-        complaints.push(format!(
-            "untyped {:#x} is not a power of two from {PAGE} to half its memory",
-            program.untyped
-        ));
+    complaints.extend(memory("", program.memory, program.untyped));
+    if let Some(children) = &program.children {
+        complaints.extend(memory("children: ", children.memory, children.untyped));
+        if children.count == 0 || children.binaries.is_empty() {
+            complaints.push("children: there can be none".to_string());
+        }
+        if program.priority == 1 {
+            complaints.push("children: their priority would be 0".to_string());
+        }
     }
     if program.shared != 0
         && !(program.shared.is_power_of_two() && SHARED.contains(&program.shared))
@@ -105,6 +105,23 @@ fn by_itself(program: &Program) -> Vec<String> {
         }
     }
     complaints.extend(program.devices.iter().filter_map(impossible));
+    complaints
+}
+
+/// Sizes that cannot be.
+fn memory(whose: &str, memory: u64, untyped: u64) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if memory == 0 || !memory.is_multiple_of(PAGE) {
+        complaints.push(format!(
+            "{whose}memory {memory:#x} is not a multiple of {PAGE} above 0"
+        ));
+    }
+    let whole = untyped.is_power_of_two() && untyped >= PAGE;
+    if untyped != 0 && !(whole && untyped <= memory / 2) {
+        complaints.push(format!(
+            "{whose}untyped {untyped:#x} is not a power of two from {PAGE} to half its memory"
+        ));
+    }
     complaints
 }
 
@@ -147,7 +164,8 @@ fn calls(program: &Program, manifest: &Manifest) -> Vec<String> {
 /// Whether each client can have its share.
 fn shares(program: &Program, manifest: &Manifest) -> Vec<String> {
     let clients = manifest.programs.iter().filter(|p| p.calls(&program.name));
-    let (clients, replies) = (clients.count(), usize::from(program.replies));
+    let clients: usize = clients.map(Program::instances).sum();
+    let replies = usize::from(program.replies);
     let sessions = usize::from(program.sessions);
     let mut complaints = Vec::new();
     if 0 < replies && replies < clients {

@@ -100,8 +100,13 @@ impl Debugger {
             let file = quoted(symbols.file(program.file()));
             let _ = writeln!(text, "    {:?}: {file},", program.name);
         }
-        let root = quoted(symbols.file(archive::ROOT));
-        let _ = writeln!(text, "}}\nFILES = {{**PROGRAMS, \"root\": {root}}}");
+        let _ = writeln!(text, "}}\nFILES = dict(PROGRAMS)");
+        let children = manifest.programs.iter().flat_map(|p| &p.children);
+        let binaries = children.flat_map(|children| &children.binaries);
+        for name in binaries.map(String::as_str).chain([archive::ROOT]) {
+            let file = quoted(symbols.file(name));
+            let _ = writeln!(text, "FILES.setdefault({name:?}, {file})");
+        }
         text + SCRIPT
     }
 }
@@ -121,6 +126,9 @@ mod tests {
         assert!(text.contains("KERNEL = \"folder/kernel\"\n"), "{text}");
         // Two programs of one file.
         assert!(text.contains("    \"zero\": \"folder/null\",\n"), "{text}");
-        assert!(text.contains("\"root\": \"folder/root\""), "{text}");
+        for file in ["root", "example-read"] {
+            let line = format!("FILES.setdefault({file:?}, \"folder/{file}\")\n");
+            assert!(text.contains(&line), "{text}");
+        }
     }
 }

@@ -120,7 +120,11 @@ impl System {
             .manifest
             .programs
             .iter()
-            .map(|program| program.file().to_string())
+            .flat_map(|program| {
+                let children = program.children.iter();
+                let binaries = children.flat_map(|children| children.binaries.clone());
+                binaries.chain([program.file().to_string()])
+            })
             .collect();
         packages.sort();
         packages.dedup();

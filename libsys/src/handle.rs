@@ -1,11 +1,14 @@
 //! A handle: an open name. `read(handle, buffer)` is one message to whichever server owns the capability.
 
+use crate::cap::{Cap, Endpoint};
 use crate::lease::Lease;
 use crate::proto::{io, names};
 use crate::syscall::{self, Output, Slot, Words};
 use crate::{rt, slots};
 use abi::Error;
 use abi::tag::{Flags, Transfer};
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use embedded_io::SeekFrom;
 pub use io::{IoError, Kind, Stat};
@@ -13,7 +16,7 @@ pub use io::{IoError, Kind, Stat};
 /// An open name. Dropping it closes it.
 #[derive(Debug)]
 pub struct Handle {
-    session: Slot,
+    session: Cap<Endpoint>,
     position: Cell<u64>,
 }
 
@@ -41,14 +44,15 @@ impl Handle {
     }
 
     fn open_session(server: Slot, name: &str, how: u64) -> Result<Self, IoError> {
-        let session = slots::allocate().ok_or(IoError::OutOfMemory)?;
+        let slot = slots::allocate().ok_or(IoError::OutOfMemory)?;
+        let session = Cap::adopt(slot);
         let lease = Lease::read(name.as_bytes());
         let transfer = Transfer {
-            receive: session.0,
+            receive: slot.0,
             ..Transfer::default()
         };
         let output = syscall::call_transferring(server, io::OPEN, [how, 0, 0, 0], lease, transfer);
-        // From here on the slot is released by Drop whatever comes.
+        // From here on the session is closed by Drop whatever comes.
         let handle = Self {
             session,
             position: Cell::new(0),
@@ -135,12 +139,12 @@ impl Handle {
 
     /// Size and kind.
     pub fn stat(&self) -> Result<Stat, IoError> {
-        answered(syscall::call(self.session, io::STAT, [0; 4])).map(Stat::from_words)
+        answered(syscall::call(self.slot(), io::STAT, [0; 4])).map(Stat::from_words)
     }
 
     /// Waits until everything written has reached the medium.
     pub fn sync(&self) -> Result<(), IoError> {
-        answered(syscall::call(self.session, io::SYNC, [0; 4])).map(drop)
+        answered(syscall::call(self.slot(), io::SYNC, [0; 4])).map(drop)
     }
 
     /// Waits until a read ([`io::READABLE`]) or a write ([`io::WRITABLE`]) would not wait, as `interest` wishes. Returns which.
@@ -151,12 +155,12 @@ impl Handle {
         if interest & (io::READABLE | io::WRITABLE) == 0 {
             return Err(IoError::BadRequest);
         }
-        answered(syscall::call(self.session, io::WAIT, [interest, 0, 0, 0])).map(|reply| reply[0])
+        answered(syscall::call(self.slot(), io::WAIT, [interest, 0, 0, 0])).map(|reply| reply[0])
     }
 
     /// The session's capability, for operations beyond `io`.
     pub fn slot(&self) -> Slot {
-        self.session
+        self.session.slot()
     }
 
     fn advance(&self, count: usize) {
@@ -174,7 +178,7 @@ impl Handle {
         let once = || {
             lease.touch();
             answered(syscall::call_lending(
-                self.session,
+                self.slot(),
                 label,
                 [offset, how, 0, 0],
                 lease,
@@ -194,8 +198,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let _ = syscall::call(self.session, io::CLOSE, [0; 4]);
-        slots::release(self.session);
+        let _ = syscall::call(self.slot(), io::CLOSE, [0; 4]);
     }
 }
 
@@ -225,6 +228,23 @@ pub fn server_of(name: &str) -> Result<(Slot, &str), IoError> {
         return Err(IoError::DeviceError);
     };
     Ok((rt::endpoint(program).ok_or(IoError::NotPermitted)?, rest))
+}
+
+/// The prefixes of all names, such as `disk:`; none if this program may not ask.
+pub fn prefixes() -> Vec<String> {
+    let Some(translator) = rt::endpoint("names") else {
+        return Vec::new();
+    };
+    let one = |index: u64| {
+        let mut buffer = [0; io::NAME_MAX];
+        let lease = Lease::write(&mut buffer);
+        let words = [index, 0, 0, 0];
+        let reply = syscall::call_lending(translator, names::PREFIX, words, lease);
+        let count = answered(reply).ok()?[0] as usize;
+        let text = buffer.get(..count).filter(|text| !text.is_empty())?;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    (0..).map_while(one).collect()
 }
 
 /// The words of an answer in the convention of `io`.

@@ -6,6 +6,7 @@
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
+pub mod cap;
 pub mod fs;
 pub mod handle;
 pub mod heap;
@@ -14,12 +15,14 @@ pub mod lease;
 pub mod net;
 pub mod object;
 pub mod print;
+pub mod process;
 pub mod proto;
 pub mod registers;
 pub mod rt;
 pub mod serve;
 pub mod shared;
 pub mod slots;
+pub mod sync;
 pub mod syscall;
 pub mod thread;
 pub mod time;

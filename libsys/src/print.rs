@@ -1,17 +1,26 @@
-//! `print!` and `println!`, to the console server.
+//! `print!` and `println!`: to where the environment says (`OUTPUT`), or to the console; `eprintln!` always to the console.
 
 use crate::handle::Handle;
 use crate::proto::io::IoError;
-use crate::{rt, syscall};
+use crate::{fs, rt, syscall};
 use alloc::string::String;
 use core::fmt::{Arguments, Write};
+use embedded_io::SeekFrom;
 use spin::Mutex;
+
+/// The variable of the environment that names what the program reads, if it is not told otherwise.
+pub const INPUT: &str = "INPUT";
+/// The variable of the environment that names where what it prints goes; the console if there is none.
+pub const OUTPUT: &str = "OUTPUT";
+/// The variable that says to print behind the end of what is there.
+pub const APPEND: &str = "APPEND";
 
 /// Opened at the first use; opened anew when the console was restarted.
 static CONSOLE: Mutex<Option<Handle>> = Mutex::new(None);
+/// Opened at the first use.
+static ELSEWHERE: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// Writes text to the console, as one message, so that lines of several programs do not mix. A program without a
-/// console says nothing.
+/// Writes text, as one message, so that lines of several programs do not mix.
 pub fn print(arguments: Arguments<'_>) {
     let mut text = String::new();
     if text.write_fmt(arguments).is_ok() {
@@ -19,8 +28,57 @@ pub fn print(arguments: Arguments<'_>) {
     }
 }
 
-/// Writes bytes to the console, in one message if the console takes them all.
-pub fn write(mut bytes: &[u8]) {
+/// [`print`], to the console whatever the environment says. A program without a console says nothing.
+pub fn complain(arguments: Arguments<'_>) {
+    let mut text = String::new();
+    if text.write_fmt(arguments).is_ok() {
+        write_to_console(text.as_bytes());
+    }
+}
+
+/// Writes bytes, in one message if they are all taken. A program that cannot write where it was told to has nothing left to do:
+/// it ends with status 1.
+pub fn write(bytes: &[u8]) {
+    let Some(name) = rt::variable(OUTPUT) else {
+        return write_to_console(bytes);
+    };
+    if let Err(error) = write_elsewhere(name, bytes) {
+        // Who reads a pipe may have enough of it.
+        if error != IoError::Reset {
+            complain(format_args!("{}: {name}: {error}\n", rt::info().name));
+        }
+        rt::exit(1);
+    }
+}
+
+/// Opens what [`OUTPUT`] names, if it is set. A program that cannot ends with status 1.
+pub fn prepare() {
+    write(&[]);
+}
+
+fn write_elsewhere(name: &str, mut bytes: &[u8]) -> Result<(), IoError> {
+    let mut place = ELSEWHERE.lock();
+    let handle = match place.take() {
+        Some(handle) => handle,
+        None => {
+            let handle = fs::open_or_create(name)?;
+            if rt::variable(APPEND).is_some() {
+                handle.seek(SeekFrom::End(0))?;
+            }
+            handle
+        }
+    };
+    let handle = place.insert(handle);
+    while !bytes.is_empty() {
+        match handle.write(bytes)? {
+            0 => return Err(IoError::NoSpace),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}
+
+fn write_to_console(mut bytes: &[u8]) {
     let Some(server) = rt::endpoint("console") else {
         return;
     };
@@ -47,22 +105,32 @@ pub fn write(mut bytes: &[u8]) {
     }
 }
 
-/// Waits until everything printed has left the machine.
-pub fn flush() {
+/// Waits until everything printed has left the machine, or is on its medium.
+///
+/// # Errors
+/// It is not there.
+pub fn flush() -> Result<(), IoError> {
     if let Some(console) = CONSOLE.lock().as_ref() {
         let _ = console.sync();
     }
+    ELSEWHERE.lock().as_ref().map_or(Ok(()), Handle::sync)
 }
 
-/// Writes formatted text to the console server.
+/// Writes formatted text.
 #[macro_export]
 macro_rules! print {
     ($($argument:tt)*) => { $crate::print::print(::core::format_args!($($argument)*)) };
 }
 
-/// Writes a formatted line to the console server.
+/// Writes a formatted line.
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
     ($($argument:tt)*) => { $crate::print!("{}\n", ::core::format_args!($($argument)*)) };
+}
+
+/// Writes a formatted line to the console.
+#[macro_export]
+macro_rules! eprintln {
+    ($($argument:tt)*) => { $crate::print::complain(::core::format_args!("{}\n", ::core::format_args!($($argument)*))) };
 }

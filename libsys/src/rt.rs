@@ -24,8 +24,7 @@ macro_rules! entry {
 
         #[cfg(target_os = "none")]
         #[global_allocator]
-        static HEAP: $crate::heap::Heap =
-            $crate::heap::heap($crate::proto::program::HEAP, $crate::heap::from_root);
+        static HEAP: $crate::heap::Heap = $crate::heap::heap();
     };
 }
 
@@ -127,6 +126,12 @@ pub fn argument(name: &str) -> Option<&'static str> {
 /// The number that follows the argument `name`; `None` if none does.
 pub fn number(name: &str) -> Option<u64> {
     argument(name)?.parse().ok()
+}
+
+/// The value of a variable of the environment.
+pub fn variable(name: &str) -> Option<&'static str> {
+    let (_, value) = info().env.iter().find(|(known, _)| known == name)?;
+    Some(value)
 }
 
 /// The endpoint this program receives from.

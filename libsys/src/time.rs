@@ -2,6 +2,7 @@
 
 use crate::proto::{io::IoError, timer};
 use crate::{handle, rt, syscall};
+use core::ops::{Add, Sub};
 use core::time::Duration;
 
 /// A moment, in TSC ticks since reset.
@@ -18,7 +19,24 @@ impl Instant {
 
     /// Time since then.
     pub fn elapsed(self) -> Duration {
-        duration(Self::now().0.saturating_sub(self.0), rt::info().tsc_hz)
+        Self::now() - self
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(ticks(time, rt::info().tsc_hz)))
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    /// 0 if `earlier` is later.
+    fn sub(self, earlier: Self) -> Duration {
+        duration(self.0.saturating_sub(earlier.0), rt::info().tsc_hz)
     }
 }
 
@@ -27,16 +45,21 @@ pub fn uptime() -> Duration {
     Instant(0).elapsed()
 }
 
-/// Waits.
+/// Waits for a time.
+///
+/// # Errors
+/// As [`sleep_until`].
+pub fn sleep(time: Duration) -> Result<(), IoError> {
+    sleep_until(Instant::now() + time)
+}
+
+/// Waits for a moment.
 ///
 /// # Errors
 /// `NotPermitted`: this program may not call `timer`. `WouldBlock`: too many sleepers. `ServerDied`.
-pub fn sleep(time: Duration) -> Result<(), IoError> {
+pub fn sleep_until(moment: Instant) -> Result<(), IoError> {
     let server = rt::endpoint("timer").ok_or(IoError::NotPermitted)?;
-    let until = Instant::now()
-        .0
-        .saturating_add(ticks(time, rt::info().tsc_hz));
-    handle::answered(syscall::call(server, timer::SLEEP, [until, 0, 0, 0])).map(drop)
+    handle::answered(syscall::call(server, timer::SLEEP, [moment.0, 0, 0, 0])).map(drop)
 }
 
 /// Seconds since 1970-01-01 00:00:00 UTC, by the machine's clock.

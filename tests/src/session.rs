@@ -152,6 +152,12 @@ impl Session {
         &self.log
     }
 
+    /// Forgets what was printed so far, in a session that prints very much.
+    pub fn forget(&mut self) {
+        self.log.drain(..self.seen);
+        self.seen = 0;
+    }
+
     /// Waits for the end: how it ended, and everything it printed, with symbols.
     ///
     /// # Panics

@@ -41,7 +41,7 @@ impl Web {
         Self::serving(SIZE, system)
     }
 
-    /// [`Web::boot`], with a file of `size` bytes, at most 7 MiB.
+    /// [`Web::boot`], with a file of `size` bytes, at most 31 MiB.
     ///
     /// # Panics
     /// As [`Web::boot`].
@@ -51,7 +51,8 @@ impl Web {
         let file = NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), &content).expect("it can be written");
         let disk = NamedTempFile::new().expect("a temporary file");
-        fat::make(disk.path(), 16, 8 << 20);
+        let room = (size + (1 << 20)).next_power_of_two().max(8 << 20);
+        fat::make(disk.path(), 16, room.into());
         fat::make_directory(disk.path(), "/www");
         fat::put(disk.path(), file.path(), "/www/data");
         let port = free_port();

@@ -105,7 +105,7 @@ fn a_read_is_stopped_in_the_disk_server_and_in_the_kernel() {
         "{thread}"
     );
     assert!(
-        thread.contains("owes a reply to 0x") && thread.contains("(shell)"),
+        thread.contains("owes a reply to 0x") && thread.contains("(program "),
         "{thread}"
     );
     // The kernel, and the program that called it.
@@ -123,7 +123,7 @@ fn a_read_is_stopped_in_the_disk_server_and_in_the_kernel() {
         has(&found, "shell::start") && has(&found, "libsys::rt::run"),
         "{program}"
     );
-    assert!(program.contains("thread of shell: running"), "{program}");
+    assert!(program.contains("thread of program "), "{program}");
     assert!(
         program.contains("capability: Endpoint 0xffff8"),
         "{program}"

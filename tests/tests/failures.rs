@@ -102,7 +102,7 @@ fn panics_and_crashes_of_programs_are_reported() {
     };
     assert!(row("panicker").ends_with("panic"), "{programs}");
     assert!(row("crasher").contains("fault 14 at 0x0"), "{programs}");
-    assert!(row("shell").contains("waiting"), "{programs}");
+    assert!(row("shell").contains("sending"), "{programs}");
     session.command("dmesg");
     session.send("poweroff\r");
     let (status, log) = session.finish();

@@ -15,18 +15,22 @@ use tests::{execute, seat};
 const READ: &str = "trace read disk:0 --size 512";
 
 /// What a read of one sector is: who says what to whom.
-const MESSAGES: [(Kind, &str, &str, &str); 11] = [
-    (Kind::Call, "shell", "names", "translate"),
-    (Kind::Reply, "names", "shell", "ok"),
-    (Kind::Call, "shell", "disk", "open"),
-    (Kind::Reply, "disk", "shell", "ok"),
-    (Kind::Call, "shell", "disk", "read"),
+const MESSAGES: [(Kind, &str, &str, &str); 15] = [
+    (Kind::Call, "trace", "names", "translate"),
+    (Kind::Reply, "names", "trace", "ok"),
+    (Kind::Call, "trace", "disk", "open"),
+    (Kind::Reply, "disk", "trace", "ok"),
+    (Kind::Call, "trace", "disk", "read"),
     (Kind::Interrupt, "kernel", "disk", "interrupt"),
-    (Kind::Reply, "disk", "shell", "ok"),
-    (Kind::Call, "shell", "console", "write"),
-    (Kind::Reply, "console", "shell", "ok"),
-    (Kind::Call, "shell", "disk", "close"),
-    (Kind::Reply, "disk", "shell", "ok"),
+    (Kind::Reply, "disk", "trace", "ok"),
+    (Kind::Call, "trace", "console", "open"),
+    (Kind::Reply, "console", "trace", "ok"),
+    (Kind::Call, "trace", "console", "write"),
+    (Kind::Reply, "console", "trace", "ok"),
+    (Kind::Call, "trace", "disk", "close"),
+    (Kind::Reply, "disk", "trace", "ok"),
+    (Kind::Call, "trace", "console", "sync"),
+    (Kind::Reply, "console", "trace", "ok"),
 ];
 
 fn traced(commands: &[&str]) -> (Status, String, Vec<String>) {
@@ -128,7 +132,7 @@ fn what_cannot_be_traced_is_said() {
     }
     // The failed open is an answer like any other; two commands were traced.
     let told = |text: &str| lines.iter().any(|line| line.ends_with(text));
-    assert!(told("disk\tshell\tno such device"), "{lines:?}");
+    assert!(told("disk\ttrace\tno such device"), "{lines:?}");
     assert!(
         Trace::parse(&lines)
             .unwrap_err()

@@ -306,7 +306,7 @@ fn servers_that_die() {
 #[test]
 fn a_file_server_that_dies_while_somebody_reads_slowly() {
     // More than all buffers on the way hold: most of the file is still to be read when its server dies.
-    let mut web = Web::serving(7 << 20, &system());
+    let mut web = Web::serving(15 << 20, &system());
     let mut slow = Client::connect(web.address);
     let request = b"GET /data HTTP/1.1\r\nHost: x\r\n\r\n";
     slow.send(request).expect("it listens");

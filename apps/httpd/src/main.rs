@@ -18,7 +18,7 @@ use libsys::handle::{Handle, IoError, Kind};
 use libsys::net::{self, Events};
 use libsys::proto::io::{READABLE, WRITABLE};
 use libsys::time::{Instant, ticks};
-use libsys::{println, rt, time};
+use libsys::{eprintln, println, rt, time};
 
 libsys::entry!(start);
 
@@ -251,7 +251,15 @@ impl Clients {
     }
 }
 
-fn start() -> Result<(), String> {
+/// What goes wrong is for whoever has started it.
+fn start() {
+    if let Err(error) = run() {
+        eprintln!("httpd: {error}");
+        rt::exit(1);
+    }
+}
+
+fn run() -> Result<(), String> {
     let (root, port) = arguments()?;
     loop {
         match serve(&root, port) {

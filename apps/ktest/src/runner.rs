@@ -33,7 +33,7 @@ fn one(lab: &mut Lab, test: Test) -> Outcome {
 
 /// Turns the machine off, with a status that says whether all went well.
 pub fn power_off(well: bool) {
-    print::flush();
+    let _ = print::flush();
     let status = if well {
         bootinfo::exit::SUCCESS
     } else {

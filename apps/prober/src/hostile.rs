@@ -4,7 +4,7 @@ use abi::tag::{Flags, Op, Tag, Transfer};
 use alloc::vec;
 use alloc::vec::Vec;
 use libsys::lease::Lease;
-use libsys::proto::{control, io};
+use libsys::proto::{control, io, memory};
 use libsys::rt::ENDPOINT;
 use libsys::slots;
 use libsys::syscall::{self, Input, Slot};
@@ -53,10 +53,15 @@ fn random_message(random: &mut SmallRng, target: Slot, name: &str, memory: &mut 
     match (name, label) {
         // What it writes there is allowed, and others would see it.
         ("console" | "disk" | "flash" | "fs", io::WRITE) => label = io::READ,
-        // It is allowed to end itself, too.
-        ("root.memory", control::EXIT | control::PANIC) => label = control::KILL,
+        // It is allowed to end itself, and to give its memory back, too.
+        ("root.memory", control::EXIT | control::PANIC | memory::HEAP) => label = control::KILL,
         _ => {}
     }
+    send(random, target, label, memory)
+}
+
+/// A message with this label, and all else at random. Says whether it was done.
+pub fn send(random: &mut SmallRng, target: Slot, label: u32, memory: &mut [u8]) -> bool {
     let mut words = [(); 4].map(|()| word(random));
     // Nor does it shut up for hours: a sleep is given up all the same.
     words[3] = random.random();

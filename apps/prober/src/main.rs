@@ -5,6 +5,7 @@
 //! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends;
 //!   with `--only SERVERS`, only these.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
+//! - `parent --count N --seed N`: starts, ends and waits for programs as it may not.
 //! - `blocked NAME`: reads a line of something that lets it wait.
 //! - `greedy`: takes as many sessions as it is given and dies with them; `greedy --keep NAME...` keeps them.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -18,6 +19,7 @@ mod hostile;
 mod killer;
 mod load;
 mod matrix;
+mod parent;
 mod rows;
 mod shared;
 
@@ -35,6 +37,7 @@ fn start() -> Result<(), String> {
         Some("load") => load::run()?,
         Some("killer") => killer::run(number("--seed")?)?,
         Some("hostile") => hostile::run(number("--count")?, number("--seed")?),
+        Some("parent") => parent::run(number("--count")?, number("--seed")?)?,
         Some("blocked") => blocked::run(word()?),
         Some("greedy") => greedy::run()?,
         Some("shared") => shared::run()?,

@@ -6,11 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use getargs::{Arg, Opt, Options};
 
-/// The words of a line, quotes and backslashes understood as a POSIX shell does. `None`: a quote is left open.
-pub fn words(line: &str) -> Option<Vec<String>> {
-    shlex::split(line)
-}
-
 /// `read NAME [--offset N] [--size N] [--sha256]`
 #[derive(Debug, PartialEq, Eq)]
 pub struct Read<'a> {
@@ -42,6 +37,15 @@ pub struct Ping<'a> {
     pub host: &'a str,
     /// How often.
     pub count: u64,
+}
+
+/// `top [--count N] [--seconds N]`
+#[derive(Debug, PartialEq, Eq)]
+pub struct Top {
+    /// How many tables.
+    pub count: u64,
+    /// Seconds between two.
+    pub seconds: u64,
 }
 
 /// `fetch URL [--sha256]`
@@ -141,6 +145,28 @@ impl<'a> Ping<'a> {
     }
 }
 
+impl Top {
+    /// Understands the words after `top`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(words: &[String]) -> Result<Self, String> {
+        let mut top = Self {
+            count: u64::MAX,
+            seconds: 1,
+        };
+        each(words, |argument, options| {
+            match argument {
+                Arg::Long("count") => top.count = number(argument, options)?,
+                Arg::Long("seconds") => top.seconds = number(argument, options)?,
+                other => return Err(unknown(other)),
+            }
+            Ok(())
+        })?;
+        Ok(top)
+    }
+}
+
 impl<'a> Fetch<'a> {
     /// Understands the words after `fetch`.
     ///
@@ -206,6 +232,22 @@ pub fn names<const N: usize>(words: &[String]) -> Result<[&str; N], String> {
     })?;
     let count = if N == 1 { "one name" } else { "two names" };
     names.try_into().map_err(|_| format!("give {count}"))
+}
+
+/// Any number of names.
+///
+/// # Errors
+/// Options.
+pub fn any_names(words: &[String]) -> Result<Vec<&str>, String> {
+    let mut names = Vec::new();
+    each(words, |argument, _| match argument {
+        Arg::Positional(name) => {
+            names.push(name);
+            Ok(())
+        }
+        other => Err(unknown(other)),
+    })?;
+    Ok(names)
 }
 
 /// Whether a lone switch `--NAME` is given; nothing else may be.

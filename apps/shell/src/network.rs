@@ -1,5 +1,6 @@
 //! `ping`, `fetch` and `net`.
 
+use crate::storage::hex;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -127,12 +128,7 @@ pub fn fetch(words: &[String]) -> Result<(), String> {
         part.extend_from_slice(&buffer[..count]);
     }
     if sha256 {
-        let digest: String = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        println!("{digest}  {}", url.text);
+        println!("{}  {}", hex(&digest.finalize()), url.text);
     } else if !body.ends_line() {
         println!();
     }

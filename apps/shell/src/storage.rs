@@ -40,12 +40,7 @@ pub fn read(words: &[String]) -> Result<(), String> {
     )
     .map_err(named)?;
     if arguments.sha256 {
-        let digest: String = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        println!("{digest}  {}", arguments.name);
+        println!("{}  {}", hex(&digest.finalize()), arguments.name);
     }
     // Why fewer than asked for: the contract of `read` has two cases of Ok(0).
     match (arguments.size, count) {
@@ -105,8 +100,13 @@ fn pieces(
     }
 }
 
+/// A digest in hexadecimal.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A hexdump of a piece, one message per page of lines.
-fn show(offset: u64, bytes: &[u8]) {
+pub fn show(offset: u64, bytes: &[u8]) {
     const LINES: usize = 32;
     for (i, page) in bytes.chunks(hexdump::LINE * LINES).enumerate() {
         let mut text = String::new();

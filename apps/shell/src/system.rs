@@ -9,12 +9,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libsys::handle::IoError;
 use libsys::lease::Lease;
-use libsys::proto::control::{self, Ended, MemoryStatus, ProgramStatus, Status};
+use libsys::proto::control::{self, Ended, Holding, MemoryStatus, ProgramStatus, Status};
 use libsys::syscall::{self, Words};
 use libsys::time::{self, Instant};
 use libsys::{print, println, rt};
 use serde::de::DeserializeOwned;
-use shell::{arguments, crash};
+use shell::arguments::{self, Top};
+use shell::crash;
 
 /// Room for an answer in postcard.
 const ANSWER: usize = 16 << 10;
@@ -53,12 +54,99 @@ pub fn ps(words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends a program.
-pub fn kill(words: &[String]) -> Result<(), String> {
+/// Lists what the programs do, again and again.
+pub fn top(words: &[String]) -> Result<(), String> {
+    let Top { count, seconds } = Top::parse(words)?;
+    let hz = rt::info().tsc_hz;
+    let mut before: vec::Vec<ProgramStatus> = ask(control::PS)?;
+    let mut then = Instant::now();
+    for _ in 0..count {
+        time::sleep(Duration::from_secs(seconds)).map_err(|error| format!("timer: {error}"))?;
+        let mut programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
+        let now = Instant::now();
+        let passed = (now - then).as_micros().max(1);
+        let used = |program: &ProgramStatus| {
+            let earlier = before.iter().find(|other| other.id == program.id);
+            program
+                .time
+                .saturating_sub(earlier.map_or(0, |earlier| earlier.time))
+        };
+        programs.sort_by_key(|program| core::cmp::Reverse(used(program)));
+        let mut text = format!("{:>4} {:<16} {:>6} {:>9}\n", "ID", "NAME", "CPU %", "KiB");
+        for program in &programs {
+            let tenths = time::duration(used(program), hz).as_micros() * 1000 / passed;
+            text += &format!(
+                "{:>4} {:<16} {:>4}.{} {:>9}\n",
+                program.id,
+                program.name,
+                tenths / 10,
+                tenths % 10,
+                program.memory.0 >> 10
+            );
+        }
+        println!("{text}");
+        (before, then) = (programs, now);
+    }
+    Ok(())
+}
+
+/// Shows what a program holds.
+pub fn caps(words: &[String]) -> Result<(), String> {
     let [name] = arguments::names(words)?;
     let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
     let program = programs.iter().find(|program| program.name == name);
     let program = program.ok_or_else(|| format!("{name}: no such program"))?;
+    let held: vec::Vec<Holding> = ask_about(control::CAPS, program.id.into())?;
+    let mut text = format!(
+        "{:>4} {:<9} {:<24} {:<8} WHAT\n",
+        "SLOT", "KIND", "RIGHTS", "FROM"
+    );
+    for held in &held {
+        let kind = abi::Kind::from_number(held.kind);
+        let kind = kind.map_or_else(|| "?".into(), |kind| format!("{kind:?}"));
+        text += &format!(
+            "{:>4} {kind:<9} {:<24} {:<8} {}\n",
+            held.slot,
+            rights(held),
+            held.from,
+            held.what
+        );
+    }
+    print::write(text.as_bytes());
+    Ok(())
+}
+
+/// The rights of a capability in words.
+fn rights(held: &Holding) -> String {
+    let names: &[&str] = match abi::Kind::from_number(held.kind) {
+        Some(abi::Kind::Untyped) => &["MEMORY", "OBJECTS", "SPACES"],
+        Some(abi::Kind::CapTable) => &["WRITE", "INSPECT"],
+        Some(abi::Kind::Thread) => &["CONTROL", "REGISTERS"],
+        Some(abi::Kind::Space) => &["MAP"],
+        Some(abi::Kind::Frame) => &["READ", "WRITE", "EXEC", "ADDRESS"],
+        Some(abi::Kind::Endpoint) => &["CALL", "RECV", "MINT", "GRANT"],
+        Some(abi::Kind::Irq) => &["BIND", "ACK", "RAISE"],
+        Some(abi::Kind::IoPorts) => &["IN", "OUT"],
+        _ => &[],
+    };
+    let given = names
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| held.rights & 1 << bit != 0);
+    let given: vec::Vec<_> = given.map(|(_, name)| *name).collect();
+    given.join(" ")
+}
+
+/// Ends a program.
+pub fn kill(words: &[String]) -> Result<(), String> {
+    let [name] = arguments::names(words)?;
+    let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
+    let named = programs.iter().find(|program| program.name == name);
+    let id = name.parse().ok();
+    let numbered = programs.iter().find(|program| Some(program.id) == id);
+    let program = named
+        .or(numbered)
+        .ok_or_else(|| format!("{name}: no such program"))?;
     request(control::KILL, program.id.into(), &mut [])
         .map(drop)
         .map_err(|error| format!("{name}: {error}"))
@@ -156,7 +244,7 @@ pub fn poweroff(words: &[String]) -> Result<(), String> {
 
 /// Turns the machine off, once all output has left it. `value` is one of [`exit`].
 pub fn power_off(value: u8) -> Result<(), String> {
-    print::flush();
+    let _ = print::flush();
     request(control::POWER_OFF, value.into(), &mut []).map(drop)
 }
 
@@ -177,8 +265,13 @@ pub fn request(label: u32, argument: u64, buffer: &mut [u8]) -> Result<Words, St
 
 /// Calls the supervisor for an answer in postcard.
 pub fn ask<T: DeserializeOwned>(label: u32) -> Result<T, String> {
+    ask_about(label, 0)
+}
+
+/// [`ask`], about something.
+fn ask_about<T: DeserializeOwned>(label: u32, argument: u64) -> Result<T, String> {
     let mut buffer = vec![0; ANSWER];
-    let [count, ..] = request(label, 0, &mut buffer)?;
+    let [count, ..] = request(label, argument, &mut buffer)?;
     let answer = buffer.get(..count as usize).ok_or("bad answer")?;
     postcard::from_bytes(answer).map_err(|error| format!("bad answer: {error}"))
 }

@@ -10,8 +10,10 @@ use alloc::vec::Vec;
 use libsys::proto::control;
 use libsys::trace::{Record, from_bytes};
 use libsys::{print, println, rt};
-use shell::arguments::Program;
 use shell::trace::{Kind, Trace};
+
+/// Variable of the environment: the nonce of the host tool, if it wants what `trace` finds.
+pub const NONCE: &str = "TRACE_NONCE";
 
 /// Room for an answer with events.
 const ANSWER: usize = 1 << 10;
@@ -25,10 +27,11 @@ pub fn trace(words: &[String]) -> Result<(), String> {
     }
     let names: Vec<(u64, String)> = ask(control::THREADS)?;
     let own = &rt::info().name;
-    let this = names.iter().find(|(_, name)| name == own);
-    let (this, _) = *this.ok_or("root does not know the shell")?;
+    // Another trace may run in the background; this one was started last.
+    let this = names.iter().rfind(|(_, name)| name == own);
+    let (this, _) = *this.ok_or("root does not know this program")?;
     let [begin, ..] = request(control::TRACE_SWITCH, 1, &mut [])?;
-    let succeeded = commands::run_words(words);
+    let succeeded = commands::run_here(words);
     request(control::TRACE_SWITCH, 0, &mut [])?;
     let (records, lost) = read(begin)?;
     // A server that was started anew meanwhile has a thread of its own.
@@ -69,12 +72,7 @@ fn show(trace: &Trace, lost: u64, command: &str) {
         "{calls} calls, {replies} replies, {interrupts} interrupts, {faults} faults, {} calls answered by the kernel; {} events of the kernel's",
         trace.invocations, trace.events
     );
-    let Ok(Program {
-        nonce: Some(nonce),
-        traces: true,
-        ..
-    }) = Program::parse(&rt::info().args)
-    else {
+    let Some(nonce) = rt::variable(NONCE) else {
         return;
     };
     // For the host tool, which takes these lines out of what it passes on.

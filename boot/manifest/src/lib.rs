@@ -75,6 +75,25 @@ pub struct Program {
     /// Start it anew when it dies.
     #[serde(default)]
     pub restart: bool,
+    /// Programs that it may start itself, while it runs.
+    #[serde(default)]
+    pub children: Option<Children>,
+}
+
+/// Programs that a program may start: each holds at most what that program holds (but no hardware), answers for no names, and
+/// ends when it ends. Its priority is one lower.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Children {
+    /// How many at a time.
+    pub count: u8,
+    /// Memory that each may use, in bytes.
+    pub memory: u64,
+    /// `untyped` of each.
+    #[serde(default)]
+    pub untyped: u64,
+    /// Which: ELF files in the archive and cargo binaries.
+    pub binaries: Vec<String>,
 }
 
 const fn sessions() -> u16 {
@@ -93,6 +112,37 @@ impl Program {
     /// Whether it may call the program `server`.
     pub fn calls(&self, server: &str) -> bool {
         self.needs.iter().any(|need| Self::need(need).0 == server)
+    }
+
+    /// The entry of a child: `None` if it may start none.
+    pub fn child(&self) -> Option<Self> {
+        let children = self.children.as_ref()?;
+        Some(Self {
+            name: self.name.clone(),
+            binary: String::new(),
+            rank: self.rank,
+            priority: self.priority.saturating_sub(1).max(1),
+            memory: children.memory,
+            args: Vec::new(),
+            needs: self.needs.clone(),
+            exports: Vec::new(),
+            facets: Vec::new(),
+            devices: Vec::new(),
+            replies: 0,
+            sessions: self.sessions,
+            untyped: children.untyped,
+            shared: 0,
+            restart: false,
+            children: None,
+        })
+    }
+
+    /// How many callers of this entry there may be at a time: it and its children.
+    pub fn instances(&self) -> usize {
+        1 + self
+            .children
+            .as_ref()
+            .map_or(0, |children| children.count.into())
     }
 
     /// The ELF file's name in the archive.

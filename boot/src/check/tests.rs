@@ -25,10 +25,37 @@ fn good() -> Manifest {
     .expect("the manifest of this test is TOML")
 }
 
+/// [`good`], whose client may start programs.
+fn parent() -> Manifest {
+    let mut manifest = good();
+    manifest.programs[1].children = Some(manifest::Children {
+        count: 3,
+        memory: 0x10000,
+        untyped: 0x8000,
+        binaries: vec!["tool".into(), "other".into()],
+    });
+    manifest
+}
+
 /// Exactly one complaint, with these words in it.
 #[track_caller]
 fn wrong(words: &str, change: impl FnOnce(&mut Manifest)) {
-    let mut manifest = good();
+    refused(words, good(), change);
+}
+
+/// [`wrong`], for a manifest of [`parent`].
+#[track_caller]
+fn wrong_children(words: &str, change: impl FnOnce(&mut Program, &mut manifest::Children)) {
+    refused(words, parent(), |m| {
+        let client = &mut m.programs[1];
+        let mut children = client.children.take().expect("it has some");
+        change(client, &mut children);
+        client.children = Some(children);
+    });
+}
+
+#[track_caller]
+fn refused(words: &str, mut manifest: Manifest, change: impl FnOnce(&mut Manifest)) {
     change(&mut manifest);
     let found = complaints(&manifest);
     assert!(
@@ -95,6 +122,57 @@ fn each_rule_is_kept() {
         second.name = "second".into();
         m.programs.push(second);
     });
+}
+
+#[test]
+fn children_keep_rules() {
+    assert_eq!(complaints(&parent()), Vec::<String>::new());
+    wrong_children("children: memory 0x0 ", |_, c| {
+        (c.memory, c.untyped) = (0, 0);
+    });
+    wrong_children("children: memory 0x10001 ", |_, c| c.memory = 0x10001);
+    for untyped in [0x800, 0x1800, 0x10000] {
+        let words = format!("children: untyped {untyped:#x} is not");
+        wrong_children(&words, |_, c| c.untyped = untyped);
+    }
+    wrong_children("children: there can be none", |_, c| c.count = 0);
+    wrong_children("children: there can be none", |_, c| c.binaries.clear());
+    wrong_children("`Tool` is not a name", |_, c| c.binaries[0] = "Tool".into());
+    wrong_children("`root` is taken by the system", |_, c| {
+        c.binaries[1] = "root".into();
+    });
+    wrong_children("children: their priority would be 0", |p, _| p.priority = 1);
+}
+
+/// Each of them is a caller of its own.
+#[test]
+fn children_have_shares() {
+    refused("replies 3 are fewer than the 4 programs", parent(), |m| {
+        m.programs[0].replies = 3;
+    });
+    refused("1025 sessions for each of the 4", parent(), |m| {
+        m.programs[0].sessions = 1025;
+    });
+    let mut manifest = parent();
+    (manifest.programs[0].replies, manifest.programs[0].sessions) = (4, 1024);
+    assert_eq!(complaints(&manifest), Vec::<String>::new());
+}
+
+/// A child holds no more than its parent, no hardware, and answers for nothing.
+#[test]
+fn a_child_is_less_than_its_parent() {
+    let mut parent = parent().programs.remove(1);
+    parent.exports = vec!["own:".into()];
+    parent.devices = vec![Device::Irq { isa: 3 }];
+    (parent.replies, parent.shared, parent.restart) = (8, 0x10000, true);
+    let child = parent.child().expect("it may have some");
+    assert_eq!(child.priority, parent.priority - 1);
+    assert_eq!((child.memory, child.untyped), (0x10000, 0x8000));
+    assert_eq!(child.needs, parent.needs);
+    assert!(child.exports.is_empty() && child.devices.is_empty() && child.children.is_none());
+    assert_eq!((child.replies, child.shared, child.restart), (0, 0, false));
+    parent.children = None;
+    assert_eq!(parent.child(), None);
 }
 
 #[test]

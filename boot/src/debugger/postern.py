@@ -36,16 +36,22 @@ def varint(data, at):
     return value | data[at] << shift, at + 1
 
 
+def string(data, at):
+    """A text as postcard writes it, and where the next value begins."""
+    length, at = varint(data, at)
+    return data[at : at + length].decode(errors="replace"), at + length
+
+
 def active():
-    """Name of the program whose space is active; None: nobody's."""
+    """Name of the program whose space is active, or of the file of one that another has started; None: nobody's."""
     if memory(ARCHIVE, 1) is not None:
         return "root"
-    page = memory(INFO, 64)
+    page = memory(INFO, 128)
     if page is None:
         return None
     _, at = varint(page, 0)
-    length, at = varint(page, at)
-    return page[at : at + length].decode(errors="replace")
+    name, at = string(page, at)
+    return name if name in PROGRAMS else string(page, at)[0]
 
 
 class Symbols:

@@ -25,6 +25,8 @@ pub const KILL: u32 = 0x107;
 /// Replies `w0` = most TSC ticks between a kernel entry and its exit so far (0 unless the kernel was built to measure it).
 pub const SECTION: u32 = 0x108;
 
+/// `w0` = program id; lease 0 (WRITE): [`Vec<Holding>`], all that is in the program's table. Replies `w0` = bytes.
+pub const CAPS: u32 = 0x109;
 /// `w0` = 1: the kernel traces, and all calls take its slow path; 0: no longer. Replies, switched on, `w0` = position of the
 /// first event.
 pub const TRACE_SWITCH: u32 = 0x110;
@@ -45,8 +47,14 @@ pub enum Status {
     NotPermitted = 2,
     /// No such operation.
     BadOperation = 3,
-    /// No program with this id runs.
+    /// No program with this id runs, or no file has this name.
     NoProgram = 4,
+    /// As many run as may.
+    TooMany = 5,
+    /// The log says why.
+    NotStarted = 6,
+    /// Somebody else waits already.
+    Busy = 7,
 }
 
 impl Status {
@@ -57,6 +65,9 @@ impl Status {
             1 => Self::BadBuffer,
             2 => Self::NotPermitted,
             4 => Self::NoProgram,
+            5 => Self::TooMany,
+            6 => Self::NotStarted,
+            7 => Self::Busy,
             _ => Self::BadOperation,
         })
     }
@@ -68,7 +79,10 @@ impl core::fmt::Display for Status {
             Self::BadBuffer => "the answer is too long",
             Self::NotPermitted => "not permitted",
             Self::BadOperation => "no such operation",
-            Self::NoProgram => "no such program runs",
+            Self::NoProgram => "no such program",
+            Self::TooMany => "too many programs run",
+            Self::NotStarted => "it does not start (`dmesg` says why)",
+            Self::Busy => "somebody waits already",
         })
     }
 }
@@ -105,6 +119,21 @@ pub enum Ended {
     Fault(u8, u64, u64),
     /// A holder of `root.control` wanted it.
     Killed,
+}
+
+/// A capability that a program holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// Slot of its table.
+    pub slot: u32,
+    /// [`abi::Kind`] as a number.
+    pub kind: u8,
+    /// Rights of that kind.
+    pub rights: u8,
+    /// What it names.
+    pub what: String,
+    /// Where it came from.
+    pub from: String,
 }
 
 /// The answer to `mem`. Bytes.

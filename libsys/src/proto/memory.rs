@@ -1,7 +1,9 @@
-//! `root.memory`: memory for the calling program, charged to its budget, and who is alive. Register messages.
+//! `root.memory`: memory for the calling program, charged to its budget, and who is alive. Register messages; the reply's
+//! label is [`OK`] or a [`Status`].
 
-/// `w0` = address, `w1` = bytes, both multiples of 4096: maps zeroed, writable memory there. Replies [`OK`] or a [`Status`].
-pub const MAP: u32 = 0;
+/// `w0` = bytes: the heap, which begins at [`super::program::HEAP`], gets at least that long, or is cut to it. Memory comes
+/// and goes in pieces of one size, zeroed and writable. Replies `w0` = bytes it has now, `w1` = bytes of a piece.
+pub const HEAP: u32 = 0;
 /// `w0` = bytes (up to 1 MiB): maps zeroed, physically contiguous memory for DMA. Replies `w0` = address, `w1` = physical address.
 pub const MAP_DMA: u32 = 1;
 /// Replies `w0` = bytes used of the caller's budget, `w1` = budget.
@@ -29,7 +31,7 @@ pub const OK: u32 = 0;
 pub enum Status {
     /// The program's budget or the machine's memory is used up.
     OutOfMemory = 1,
-    /// Not page aligned, outside the program's areas, or mapped already.
+    /// Not a possible size.
     BadRange = 2,
     /// No such operation.
     BadOperation = 3,

@@ -1,4 +1,5 @@
 //! The wire protocols: one file per interface.
+pub mod children;
 pub mod console;
 pub mod control;
 pub mod file;

@@ -1,6 +1,6 @@
 //! What the numbers in messages are called, for a trace.
 
-use super::{console, control, file, io, memory, names, net, timer};
+use super::{children, console, control, file, io, memory, names, net, timer};
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -60,7 +60,7 @@ fn own(server: &str, label: u32) -> Option<&'static str> {
 
 fn root(label: u32) -> Option<&'static str> {
     Some(match label {
-        memory::MAP => "map",
+        memory::HEAP => "heap",
         memory::MAP_DMA => "map dma",
         memory::INFO => "memory info",
         memory::IS_ALIVE => "is alive",
@@ -73,6 +73,10 @@ fn root(label: u32) -> Option<&'static str> {
         control::SAY => "say",
         control::KILL => "kill",
         control::SECTION => "section",
+        control::CAPS => "caps",
+        children::SPAWN => "spawn",
+        children::WAIT => "wait",
+        children::END => "end",
         control::TRACE_SWITCH => "trace switch",
         control::TRACE => "trace",
         control::THREADS => "threads",
@@ -88,7 +92,7 @@ mod tests {
     fn the_same_number_means_what_its_server_says() {
         assert_eq!(request("disk", io::READ), "read");
         assert_eq!(request("names", names::TRANSLATE), "translate");
-        assert_eq!(request("root", memory::MAP), "map");
+        assert_eq!(request("root", memory::HEAP), "heap");
         assert_eq!(request("root", control::PS), "ps");
         assert_eq!(request("disk", 0x999), "operation 0x999");
         assert_eq!(

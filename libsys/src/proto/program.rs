@@ -40,8 +40,12 @@ pub struct ProgramInfo {
     pub id: u32,
     /// Its name in the manifest.
     pub name: String,
+    /// Its ELF file.
+    pub file: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// Its environment: names and values.
+    pub env: Vec<(String, String)>,
     /// TSC ticks per second.
     pub tsc_hz: u64,
     /// Endpoints it may call, by the name under `needs` in the manifest (`root.memory`, `root.control`, `console` …).
@@ -56,6 +60,8 @@ pub struct ProgramInfo {
     pub own: Option<Own>,
     /// Its hardware, in the order of the manifest.
     pub devices: Vec<Device>,
+    /// The programs that it may start.
+    pub binaries: Vec<String>,
     /// First slot that is free for the program's own use, and the number of slots of its table.
     pub free_slots: (u32, u32),
 }
@@ -69,6 +75,10 @@ pub struct Own {
     pub space: u32,
     /// Its first Thread (all rights).
     pub thread: u32,
+    /// The endpoint that its faults go to: root's. For further threads.
+    pub fault: u32,
+    /// Priority of its first thread.
+    pub priority: u8,
 }
 
 /// A piece of hardware a program holds.

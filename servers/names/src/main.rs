@@ -4,10 +4,10 @@
 #![forbid(unsafe_code)]
 
 use libsys::proto::io::{IoError, NAME_MAX};
-use libsys::proto::names::TRANSLATE;
+use libsys::proto::names::{PREFIX, TRANSLATE};
 use libsys::rt;
 use libsys::serve::{Done, Reaction, Request, Server, serve};
-use names::table::translate;
+use names::table::{prefix, translate};
 
 libsys::entry!(start);
 
@@ -17,8 +17,13 @@ impl Server for Names {
     type Session = ();
 
     fn other(&mut self, _session: Option<&mut ()>, label: u32, request: Request) -> Reaction<'_> {
-        if label != TRANSLATE {
-            return Err(IoError::BadRequest);
+        match label {
+            TRANSLATE => {}
+            PREFIX => {
+                let prefix = prefix(&rt::info().args, request.words[0]);
+                return Ok(Done::Data(prefix.unwrap_or_default().as_bytes()));
+            }
+            _ => return Err(IoError::BadRequest),
         }
         let mut name = [0; NAME_MAX];
         let name = name

@@ -15,9 +15,15 @@ pub fn translate<'a, S: AsRef<str>>(table: &'a [S], name: &str) -> Option<(&'a s
     Some((program, if several { 0 } else { prefix.len() }))
 }
 
+/// The prefix of entry `index`.
+pub fn prefix<S: AsRef<str>>(table: &[S], index: u64) -> Option<&str> {
+    let entry = table.get(usize::try_from(index).ok()?)?.as_ref();
+    entry.split_once('=').map(|(prefix, _)| prefix)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::translate;
+    use super::{prefix, translate};
 
     #[test]
     fn longest_prefix_wins() {
@@ -30,5 +36,12 @@ mod tests {
         assert_eq!(translate(&table, "disk"), None);
         assert_eq!(translate(&table, ""), None);
         assert_eq!(translate::<&str>(&[], "disk:0"), None);
+    }
+
+    #[test]
+    fn prefixes_are_listed() {
+        let table = ["disk:=disk", "file:=fs"];
+        assert_eq!(prefix(&table, 1), Some("file:"));
+        assert_eq!((prefix(&table, 2), prefix(&table, u64::MAX)), (None, None));
     }
 }

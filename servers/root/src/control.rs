@@ -14,8 +14,14 @@ const ENDED: u8 = 255;
 
 /// The answer to PS, in postcard.
 pub fn processes(programs: &[Program]) -> Vec<u8> {
-    let list: Vec<ProgramStatus> = programs.iter().map(status).collect();
+    let list: Vec<ProgramStatus> = shown(programs).map(status).collect();
     encode(&list)
+}
+
+/// All but the places where no child runs.
+fn shown(programs: &[Program]) -> impl Iterator<Item = &Program> {
+    let mut all = programs.iter();
+    core::iter::from_fn(move || all.find(|p| p.parent.is_none() || p.state == State::Running))
 }
 
 fn status(program: &Program) -> ProgramStatus {
@@ -40,7 +46,7 @@ fn status(program: &Program) -> ProgramStatus {
 /// The answer to MEM, in postcard.
 pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
     let (total, free) = machine.total_and_free();
-    let programs = programs.iter().map(|program| {
+    let programs = shown(programs).map(|program| {
         let (used, budget) = program.memory();
         (program.name().into(), budget, used)
     });

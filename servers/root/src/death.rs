@@ -3,6 +3,7 @@
 //! The order is the point (KERNEL.md A2, A3): suspend it, so that it changes nothing any more; silence its devices, so
 //! that they write no memory any more; then take back what it has. Its callers get `PartnerDied`.
 
+use crate::children;
 use crate::device;
 use crate::fault::Fault;
 use crate::log;
@@ -58,6 +59,10 @@ pub fn bury(system: &mut System, index: usize, ended: Ended) {
     tear_down(&mut system.programs[index], State::Ended(ended));
     shared::forget(&mut system.programs, index);
     system.tell_servers(index);
+    if let Some(parent) = system.programs[index].parent {
+        return children::tell_parent(system, parent);
+    }
+    children::bury_all(system, index);
     let now = Instant::now().0;
     let tsc_hz = system.tsc_hz;
     let program = &mut system.programs[index];

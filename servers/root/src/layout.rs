@@ -1,9 +1,10 @@
 //! The slots of a program's own table, and the sizes of what is made for it. Pure arithmetic.
 
+use crate::slots::PIECES;
 use abi::PAGE;
 use alloc::string::String;
 use alloc::vec::Vec;
-use libsys::proto::program::{self, FIRST, HEAP};
+use libsys::proto::program::{self, FIRST};
 
 /// Root's two names under `needs`.
 pub const MEMORY: &str = "root.memory";
@@ -44,17 +45,13 @@ pub fn endpoints(needs: &[String]) -> Vec<(String, u32)> {
         .collect()
 }
 
-/// Whether `bytes` from `address` on are whole pages inside the area that starts at `area`.
-pub fn in_area(area: u64, address: u64, bytes: u64) -> bool {
-    /// Areas of programs lie at least this far apart.
-    const AREA: u64 = 1 << 40;
-    let aligned = address.is_multiple_of(PAGE) && bytes.is_multiple_of(PAGE);
-    aligned && bytes != 0 && address >= area && bytes <= AREA && address - area <= AREA - bytes
-}
-
-/// Whether a program may have memory mapped there on request.
-pub fn in_heap(address: u64, bytes: u64) -> bool {
-    in_area(HEAP, address, bytes)
+/// Size bits of the pieces that the heap of a budget of 2^`budget` bytes comes in: [`PIECES`] of them are the budget.
+pub fn piece_bits(budget: u8) -> u8 {
+    /// Small pieces would only cost kernel objects.
+    const SMALLEST: u8 = 14;
+    budget
+        .saturating_sub(PIECES.trailing_zeros() as u8)
+        .max(SMALLEST)
 }
 
 #[cfg(test)]
@@ -72,16 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn heap_ranges() {
-        assert!(in_heap(HEAP, PAGE));
-        assert!(in_heap(HEAP + (1 << 40) - PAGE, PAGE));
-        assert!(!in_heap(HEAP + (1 << 40), PAGE));
-        assert!(!in_heap(HEAP, 0));
-        assert!(!in_heap(HEAP + 1, PAGE));
-        assert!(!in_heap(HEAP, PAGE + 1));
-        assert!(!in_heap(HEAP - PAGE, 2 * PAGE));
-        assert!(!in_heap(u64::MAX - PAGE + 1, PAGE));
-        assert!(!in_heap(HEAP, !(PAGE - 1)));
+    fn pieces() {
+        assert_eq!(piece_bits(18), 14);
+        assert_eq!(piece_bits(19), 14);
+        assert_eq!(piece_bits(23), 18);
+        for budget in crate::budget::BITS {
+            assert!(1 << (budget - piece_bits(budget)) <= PIECES);
+        }
     }
 
     #[test]

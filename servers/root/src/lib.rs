@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`slots`] (what lies where in root's table), [`system`] (how the system is built),
 //! [`program`] and [`load`] (how one program is), [`device`] and [`pci`] (its hardware), [`serve`] (the message
-//! loop) with [`memory`] and [`control`], [`fault`], [`death`] and [`restart`] (what happens when a program dies).
+//! loop) with [`memory`] and [`control`], [`fault`], [`death`] and [`restart`] (what happens when a program dies), [`children`] (programs that programs start).
 //!
 //! Rules kept everywhere: root calls nobody but the kernel; what a client sends is checked before anything changes,
 //! and never makes root panic; what a program uses comes from its own budget, so one REVOKE takes it all back.
@@ -12,6 +12,8 @@ extern crate alloc;
 
 pub mod archive;
 pub mod budget;
+pub mod caps;
+pub mod children;
 pub mod control;
 pub mod death;
 pub mod device;

@@ -7,7 +7,7 @@ use crate::shared::Buffer;
 use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{DEVICES, GONE};
@@ -26,12 +26,25 @@ pub enum State {
     Ended(Ended),
 }
 
+/// How many pieces of memory its heap has, and how many were made for it: the others are free.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Heap {
+    /// Mapped, one behind the other.
+    pub mapped: u32,
+    /// Made from its budget.
+    pub made: u32,
+}
+
 /// A program of the manifest, and the instance of it that runs.
 pub struct Program {
     /// What the manifest says.
     pub manifest: manifest::Program,
     /// Its slots in root's table.
     pub slots: ProgramSlots,
+    /// Who started it, and ends it when it ends itself: an index of [`crate::system::System::programs`].
+    pub parent: Option<usize>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
     /// Id of the instance: the upper half of its badges. Unique since boot.
     pub id: u32,
     /// Size bits of its budget; `None` if the machine has no memory for it.
@@ -40,8 +53,14 @@ pub struct Program {
     pub state: State,
     /// When and how often it is started anew.
     pub restarts: Restarts,
+    /// First slot of its table that root has put nothing in.
+    pub free_slot: u32,
     /// First free slot of its vault.
     pub vault_next: u32,
+    /// Slots of its vault.
+    pub vault_size: u32,
+    /// Its heap.
+    pub heap: Heap,
     /// First free address for devices and DMA memory.
     pub device_next: u64,
     /// Its shared buffer.
@@ -59,11 +78,16 @@ impl Program {
         Self {
             manifest,
             slots: ProgramSlots::new(index),
+            parent: None,
+            env: Vec::new(),
             id: 0,
             budget: None,
             state: State::Absent,
             restarts: Restarts::default(),
+            free_slot: 0,
             vault_next: 1,
+            vault_size: 0,
+            heap: Heap::default(),
             device_next: DEVICES,
             shared: None,
             buffers_made: 0,
@@ -79,7 +103,13 @@ impl Program {
     /// Bytes of its budget in use, and the budget.
     pub fn memory(&self) -> (u64, u64) {
         let (free, size) = self.slots.budget().info().unwrap_or((0, 0));
-        (size.saturating_sub(free), size)
+        let unused = u64::from(self.heap.made - self.heap.mapped) << self.piece_bits();
+        (size.saturating_sub(free + unused), size)
+    }
+
+    /// Size bits of a piece of its heap.
+    pub fn piece_bits(&self) -> u8 {
+        layout::piece_bits(self.budget.unwrap_or_default())
     }
 
     /// Makes its kernel objects (largest first: each is aligned to its size) and names them with `id`.
@@ -88,6 +118,7 @@ impl Program {
         let slots = self.slots;
         let budget = self.budget.ok_or(Problem::NoMemory)?;
         (self.id, self.vault_next, self.device_next) = (id, 1, DEVICES);
+        self.heap = Heap::default();
         let devices = self.manifest.devices.iter();
         let devices: u64 = devices
             .map(|device| match device {
@@ -98,6 +129,8 @@ impl Program {
             })
             .sum();
         let devices = devices + shared;
+        let vault_bits = layout::vault_bits(budget, devices);
+        self.vault_size = 1 << vault_bits;
         let own = self.manifest.untyped;
         let mut objects = vec![
             (
@@ -105,11 +138,7 @@ impl Program {
                 layout::space_bits(budget, devices, own != 0),
                 slots.space().0,
             ),
-            (
-                Kind::CapTable,
-                layout::vault_bits(budget, devices),
-                slots.vault().0,
-            ),
+            (Kind::CapTable, vault_bits, slots.vault().0),
             (Kind::CapTable, layout::TABLE_BITS, slots.table().0),
             (Kind::Thread, 13, slots.thread().0),
             (Kind::Endpoint, 6, slots.endpoint()),

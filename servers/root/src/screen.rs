@@ -48,6 +48,7 @@ mod tests {
             untyped: 0,
             shared: 0,
             restart: false,
+            children: None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::death::{bury, faulted};
 use crate::fault::Fault;
 use crate::slots::ENDPOINT;
 use crate::system::{System, facet};
-use crate::{control, log, memory, power};
+use crate::{caps, children, control, log, memory, power};
 use abi::Error;
 use abi::fault::STOP;
 use abi::tag::Message;
@@ -12,8 +12,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::object::Reply;
+use libsys::proto::children::{END, SPAWN, WAIT};
 use libsys::proto::control::{
-    EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, SECTION, Status, THREADS, TRACE,
+    CAPS, EXIT, Ended, KILL, LOG, MEM, PANIC, POWER_OFF, PS, SAY, SECTION, Status, THREADS, TRACE,
     TRACE_SWITCH,
 };
 use libsys::syscall::{Answer, CALLER, Output, Words, recv, recv_until, reply_recv_with};
@@ -106,11 +107,28 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             log::line(&format!("{}: {line}", system.programs[index].name()));
             Reaction::Words(0, [0; 4])
         }
-        PS | MEM | LOG | POWER_OFF | KILL | SECTION | TRACE_SWITCH | TRACE | THREADS
+        SPAWN => match children::spawn(system, index, message) {
+            Ok(id) => Reaction::Words(0, [id.into(), 0, 0, 0]),
+            Err(status) => refuse(status),
+        },
+        WAIT => match children::wait(system, index) {
+            Ok(Some(words)) => Reaction::Words(0, words),
+            Ok(None) => Reaction::Gone,
+            Err(status) => refuse(status),
+        },
+        END => match children::end(system, index, w0) {
+            Ok(()) => Reaction::Words(0, [0; 4]),
+            Err(status) => refuse(status),
+        },
+        PS | MEM | LOG | POWER_OFF | KILL | SECTION | CAPS | TRACE_SWITCH | TRACE | THREADS
             if facet != facet::CONTROL =>
         {
-            Reaction::Words(Status::NotPermitted as u32, [0; 4])
+            refuse(Status::NotPermitted)
         }
+        CAPS => match u32::try_from(w0).ok().and_then(|id| system.find(id)) {
+            Some(index) => bytes(caps::of(system, index), 0),
+            None => refuse(Status::NoProgram),
+        },
         PS => bytes(control::processes(&system.programs), 0),
         MEM => bytes(control::memory(&system.machine, &system.programs), 0),
         LOG => {
@@ -137,13 +155,17 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
 fn kill(system: &mut System, caller: usize, id: u64) -> Reaction {
     let victim = u32::try_from(id).ok().and_then(|id| system.find(id));
     let Some(victim) = victim else {
-        return Reaction::Words(Status::NoProgram as u32, [0; 4]);
+        return refuse(Status::NoProgram);
     };
     bury(system, victim, Ended::Killed);
     match victim == caller {
         true => Reaction::Gone,
         false => Reaction::Words(0, [0; 4]),
     }
+}
+
+fn refuse(status: Status) -> Reaction {
+    Reaction::Words(status as u32, [0; 4])
 }
 
 fn bytes(payload: Vec<u8>, second: u64) -> Reaction {

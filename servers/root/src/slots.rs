@@ -2,6 +2,7 @@
 
 use abi::root::{FIRST_UNTYPED, TABLE_BITS};
 use libsys::object::{CapTable, Frame, IoPorts, Irq, Space, System, Thread, Untyped};
+use libsys::proto::program::STACK_PAGES;
 use libsys::syscall::Slot;
 
 /// Root's own table.
@@ -49,7 +50,7 @@ pub fn clear_scratch(count: u32) {
 /// First slot of the first program.
 const PROGRAMS: u32 = 512;
 /// Slots kept for each program.
-const PER_PROGRAM: u32 = 32;
+const PER_PROGRAM: u32 = 64;
 /// Most programs of a system.
 pub const MAX_PROGRAMS: usize = (((1 << TABLE_BITS) - PROGRAMS) / PER_PROGRAM) as usize;
 
@@ -100,18 +101,31 @@ impl ProgramSlots {
     pub const fn gone(self) -> Irq {
         Irq(Slot(self.0 + 8))
     }
-    /// What it makes a shared buffer of.
-    pub const fn pool(self) -> Untyped {
-        Untyped(Slot(self.0 + 25))
-    }
-    /// The table that keeps the buffer's frames.
-    pub const fn shared(self) -> CapTable {
-        CapTable(Slot(self.0 + 26))
+    /// The Reply object in which it waits for the end of a child, if it may have any.
+    pub const fn waiter(self) -> Slot {
+        Slot(self.0 + 9)
     }
     /// Page `i` of its stack, lowest address first, kept at hand for backtraces.
     pub const fn stack(self, i: u64) -> Frame {
-        Frame(Slot(self.0 + 9 + i as u32))
+        Frame(Slot(self.0 + STACK + i as u32))
+    }
+    /// What it makes a shared buffer of.
+    pub const fn pool(self) -> Untyped {
+        Untyped(Slot(self.0 + STACK + STACK_PAGES as u32))
+    }
+    /// The table that keeps the buffer's frames.
+    pub const fn shared(self) -> CapTable {
+        CapTable(Slot(self.0 + STACK + STACK_PAGES as u32 + 1))
+    }
+    /// Piece `i` (below [`PIECES`]) of the memory of its heap.
+    pub const fn piece(self, i: u32) -> Untyped {
+        Untyped(Slot(self.0 + PER_PROGRAM - PIECES + i))
     }
 }
 
-const _: () = assert!(9 + libsys::proto::program::STACK_PAGES <= 25 && 26 < PER_PROGRAM);
+/// Most pieces of a heap.
+pub const PIECES: u32 = 32;
+/// Slots below those of the stack.
+const STACK: u32 = 10;
+
+const _: () = assert!(STACK as u64 + STACK_PAGES + 2 <= (PER_PROGRAM - PIECES) as u64);

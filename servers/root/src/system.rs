@@ -5,7 +5,7 @@ use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
-use crate::{archive, device, elf, layout, load, log, power, screen, shared, window};
+use crate::{archive, children, device, elf, layout, load, log, power, screen, shared, window};
 use abi::Kind;
 use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
@@ -61,7 +61,8 @@ impl System {
             .ok_or("the archive has no manifest")?;
         let manifest: manifest::Manifest =
             postcard::from_bytes(manifest).map_err(|error| format!("the manifest: {error}"))?;
-        if manifest.programs.len() > MAX_PROGRAMS {
+        let count: usize = manifest.programs.iter().map(|p| p.instances()).sum();
+        if count > MAX_PROGRAMS {
             return Err(format!(
                 "the manifest has more than {MAX_PROGRAMS} programs"
             ));
@@ -69,17 +70,13 @@ impl System {
         let pixels = Pixels::of(info.command_line);
         let machine = Machine::new(&info.untyped);
         own_objects(&machine).map_err(|problem| problem.to_string())?;
-        let programs = manifest
-            .programs
-            .into_iter()
-            .enumerate()
-            .map(|(i, mut entry)| {
-                if let Some(pixels) = pixels {
-                    screen::place(&mut entry, pixels);
-                }
-                Program::new(entry, i)
-            })
-            .collect();
+        let mut entries = manifest.programs;
+        if let Some(pixels) = pixels {
+            entries
+                .iter_mut()
+                .for_each(|entry| screen::place(entry, pixels));
+        }
+        let programs = children::all_programs(entries);
         let mut system = Self {
             programs,
             machine,
@@ -88,19 +85,19 @@ impl System {
             tsc_hz: info.tsc_hz,
             last_id: 0,
         };
+        children::make_waiters(&system.programs).map_err(|error| format!("{error:?}"))?;
         system.start_all();
-        let count = system
-            .programs
-            .iter()
-            .filter(|p| p.state == State::Running)
-            .count();
-        if count == 0 {
+        let count = |what: fn(&&Program) -> bool| system.programs.iter().filter(what).count();
+        let (running, wanted) = (
+            count(|p| p.state == State::Running),
+            count(|p| p.parent.is_none()),
+        );
+        if running == 0 {
             return Err("no program could be started".into());
         }
         log!(
-            "system {}: {count} of {} programs started",
-            manifest.name,
-            system.programs.len()
+            "system {}: {running} of {wanted} programs started",
+            manifest.name
         );
         system.leave_serial_line();
         Ok(system)
@@ -109,7 +106,11 @@ impl System {
     fn start_all(&mut self) {
         // Largest first: pieces of a power of two then fit without gaps.
         let mut order: Vec<usize> = (0..self.programs.len()).collect();
-        order.sort_by_key(|i| Reverse(self.programs[*i].manifest.memory));
+        // What may be started later comes last: it is missed least.
+        order.sort_by_key(|i| {
+            let program = &self.programs[*i];
+            (program.parent.is_some(), Reverse(program.manifest.memory))
+        });
         for index in order {
             let program = &mut self.programs[index];
             let (bits, into) = (
@@ -126,10 +127,13 @@ impl System {
             }
         }
         // All endpoints first, so that programs may need each other in any order.
-        let objects: Vec<_> = (0..self.programs.len())
-            .map(|index| self.make_objects(index))
+        let first = |index: &usize| self.programs[*index].parent.is_none();
+        let wanted: Vec<_> = (0..self.programs.len()).filter(first).collect();
+        let objects: Vec<_> = wanted
+            .iter()
+            .map(|index| self.make_objects(*index))
             .collect();
-        for (index, made) in objects.into_iter().enumerate() {
+        for (index, made) in wanted.into_iter().zip(objects) {
             let built = made.and_then(|()| self.finish(index));
             self.settle(index, built);
         }
@@ -153,7 +157,8 @@ impl System {
     /// Tells the servers that the program at `index` could call that it is no more.
     pub fn tell_servers(&self, index: usize) {
         let dead = &self.programs[index].manifest;
-        for server in self.programs.iter().filter(|p| p.state == State::Running) {
+        let servers = self.programs.iter().filter(|p| p.parent.is_none());
+        for server in servers.filter(|p| p.state == State::Running) {
             if dead.calls(server.name())
                 && let Err(error) = server.slots.gone().raise()
             {
@@ -164,10 +169,15 @@ impl System {
 
     /// Builds a program that was torn down, and gives its clients the new endpoint.
     fn restart(&mut self, index: usize) {
-        let built = self.make_objects(index).and_then(|()| self.finish(index));
-        if self.settle(index, built) {
+        if self.start(index) {
             self.refill_clients(index);
         }
+    }
+
+    /// Builds a program that was torn down or never built. Says whether it runs.
+    pub fn start(&mut self, index: usize) -> bool {
+        let built = self.make_objects(index).and_then(|()| self.finish(index));
+        self.settle(index, built)
     }
 
     /// Takes back what a failed attempt has made. Says whether the program runs.
@@ -206,12 +216,15 @@ impl System {
         let replies = give_replies(program, &mut next)?;
         let own = give_own(program, &mut next)?;
         let devices = device::give_all(program, &self.acpi, &mut next)?;
+        program.free_slot = next;
         load::segments(program, &elf)?;
         load::stack(program)?;
         let info = ProgramInfo {
             id: program.id,
             name: program.name().into(),
+            file: program.manifest.file().into(),
             args: program.manifest.args.clone(),
+            env: program.env.clone(),
             tsc_hz: self.tsc_hz,
             endpoints,
             replies,
@@ -219,6 +232,11 @@ impl System {
             sessions: program.manifest.sessions,
             own,
             devices,
+            binaries: program
+                .manifest
+                .children
+                .as_ref()
+                .map_or_else(Vec::new, |children| children.binaries.clone()),
             free_slots: (next, 1 << layout::TABLE_BITS),
         };
         load::info(program, &info)?;
@@ -266,7 +284,8 @@ impl System {
     /// The endpoint that an entry of `needs` names, and the number of its facet.
     fn server(&self, need: &str) -> Result<(Slot, u32), Problem> {
         let (name, facet) = manifest::Program::need(need);
-        let server = self.programs.iter().find(|p| p.name() == name);
+        let mut servers = self.programs.iter().filter(|p| p.parent.is_none());
+        let server = servers.find(|p| p.name() == name);
         let server = server.ok_or(Problem::BadManifest(
             "it needs a program that does not exist",
         ))?;
@@ -282,20 +301,17 @@ impl System {
         Ok((server.slots.endpoint(), number))
     }
 
-    /// How many programs may call the one at `index`.
+    /// How many programs may call the one at `index` at a time.
     fn clients(&self, index: usize) -> u32 {
         let server = self.programs[index].name();
-        let clients = self.programs.iter().filter(|p| p.manifest.calls(server));
-        clients.count() as u32
+        let clients = self.programs.iter().filter(|p| p.parent.is_none());
+        let clients = clients.filter(|p| p.manifest.calls(server));
+        clients.map(|p| p.manifest.instances() as u32).sum()
     }
 
     fn refill_clients(&self, index: usize) {
         let server = self.programs[index].name();
-        for client in self
-            .programs
-            .iter()
-            .filter(|p| p.state == State::Running && p.name() != server)
-        {
+        for client in self.programs.iter().filter(|p| p.state == State::Running) {
             for (name, slot) in layout::endpoints(&client.manifest.needs)
                 .iter()
                 .filter(|(need, _)| manifest::Program::need(need).0 == server)
@@ -352,14 +368,17 @@ fn give_own(program: &Program, next: &mut u32) -> Result<Option<Own>, Problem> {
         untyped: *next,
         space: *next + 1,
         thread: *next + 2,
+        fault: *next + 3,
+        priority: program.manifest.priority,
     };
     let (slots, table) = (program.slots, program.slots.table());
     table
         .move_from(Slot(own.untyped), slots.untyped().0)
         .and_then(|()| table.derive(Slot(own.space), slots.space().0, space::ALL, 0))
         .and_then(|()| table.derive(Slot(own.thread), slots.thread().0, thread::ALL, 0))
+        .and_then(|()| table.derive(Slot(own.fault), slots.fault(), endpoint::CALL, 0))
         .step("give it an Untyped")?;
-    *next += 3;
+    *next += 4;
     Ok(Some(own))
 }
 
