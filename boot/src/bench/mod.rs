@@ -4,12 +4,16 @@
 //! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
+pub mod csv;
+pub mod curves;
 pub mod gdb;
 pub mod guest;
 pub mod ids;
+pub mod least;
 pub mod limits;
 pub mod peer;
 pub mod peers;
+pub mod report;
 pub mod results;
 pub mod stats;
 pub mod suite;

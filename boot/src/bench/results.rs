@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cli::Clock;
 use super::guest::Measured;
 use super::ids::Id;
+use super::least;
 use super::stats::Summary;
 use crate::paths;
 
@@ -60,9 +61,21 @@ pub struct Row {
     pub overhead: u64,
     /// Operations in each sample.
     pub batch: u64,
+    /// The least that any system could do instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// What a person should know beside the figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// The least that any system could do, measured in the same run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The row that says it.
+    pub id: String,
+    /// Median of the row by the median of its limit, to a hundredth.
+    pub ratio: f64,
 }
 
 impl Row {
@@ -88,8 +101,17 @@ impl Row {
             summary,
             overhead: measured.overhead,
             batch: measured.batch,
+            limit: None,
             note: None,
         })
+    }
+
+    /// What was counted, for a person.
+    pub fn what(&self) -> &str {
+        match self.unit.as_str() {
+            "ticks" => self.clock.name(),
+            unit => unit,
+        }
     }
 }
 
@@ -100,6 +122,27 @@ impl Results {
             schema: SCHEMA,
             machine,
             results: Vec::new(),
+        }
+    }
+
+    /// The row of that name.
+    pub fn row(&self, id: &str) -> Option<&Row> {
+        self.results.iter().find(|row| row.id == id)
+    }
+
+    /// Adds a row, and says beside each what its limit is, as far as that is measured.
+    pub fn add(&mut self, row: Row) {
+        self.results.push(row);
+        let limit = |row: &Row| {
+            let id = least::of(&row.id)?;
+            let least = self.row(&id)?.summary.median;
+            let ratio = row.summary.median as f64 / least.max(1) as f64;
+            let ratio = (ratio * 100.0).round() / 100.0;
+            Some(Limit { id, ratio })
+        };
+        let limits: Vec<_> = self.results.iter().map(limit).collect();
+        for (row, limit) in self.results.iter_mut().zip(limits) {
+            row.limit = limit;
         }
     }
 
@@ -134,9 +177,41 @@ impl Results {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{ids, stats::Counts};
     use super::*;
+
+    /// Rows of these medians, as of a run on the instruction clock.
+    pub fn results<'a>(medians: impl IntoIterator<Item = (&'a str, u64)>) -> Results {
+        let mut results = Results::new(Machine::default());
+        for (id, median) in medians {
+            let summary = Counts::one(median).summary();
+            results.add(Row {
+                id: id.into(),
+                clock: Clock::Instructions,
+                unit: "ticks".into(),
+                summary: summary.expect("there is a sample"),
+                overhead: 0,
+                batch: 1,
+                limit: None,
+                note: None,
+            });
+        }
+        results
+    }
+
+    #[test]
+    fn a_row_has_its_limit_whichever_comes_first() {
+        for order in [
+            ["trap.null", "limit.crossing"],
+            ["limit.crossing", "trap.null"],
+        ] {
+            let results = results(order.map(|id| (id, if id == "trap.null" { 21 } else { 4 })));
+            let limit = results.row("trap.null").and_then(|row| row.limit.as_ref());
+            let limit = limit.map(|limit| (limit.id.as_str(), limit.ratio));
+            assert_eq!(limit, Some(("limit.crossing", 5.25)));
+        }
+    }
 
     fn measured(values: &[(u64, u64)]) -> Measured {
         let mut counts = Counts::default();

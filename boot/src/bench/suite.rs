@@ -9,9 +9,11 @@ use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection};
 
 use super::cli::{Arguments, Clock};
+use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
 use super::peers;
+use super::report;
 use super::results::{Machine, Results, Row};
 use super::stats::Counts;
 use super::table::Table;
@@ -49,10 +51,18 @@ struct Suite {
 /// Whatever keeps the suite from going on; results so far are in the file.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let ids = arguments.ids()?;
-    let (results, status) = collect(arguments, &ids)?;
-    let file = results.save(&arguments.folder())?;
-    note(&format!("results in {}", file.display()));
-    Ok(status)
+    let folder = arguments.folder();
+    let collected = collect(arguments, &ids);
+    // Whatever went wrong: there is a report of the results so far.
+    if let Ok(results) = Results::load(&folder.join("results.json")) {
+        csv::save(&results, &folder)?;
+        report::save(&results, &folder)?;
+        let folder = folder.display();
+        note(&format!(
+            "results.json, results.csv and report.html in {folder}"
+        ));
+    }
+    Ok(collected?.1)
 }
 
 /// Measures `ids`, printing rows as they come.
@@ -276,7 +286,7 @@ impl Suite {
             Ok(mut row) => {
                 row.note = note;
                 self.table.row(&row);
-                self.results.results.push(row);
+                self.results.add(row);
                 self.results.save(&self.folder).map(drop)
             }
             Err(reason) => {

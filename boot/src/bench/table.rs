@@ -49,11 +49,7 @@ impl Table {
     /// A row is known.
     pub fn row(&self, row: &Row) {
         let summary = &row.summary;
-        let unit = if row.unit == "ticks" {
-            row.clock.name()
-        } else {
-            &row.unit
-        };
+        let unit = row.what();
         let peers: String = self
             .peers
             .iter()
