@@ -108,6 +108,10 @@ fn what_was_measured_is_kept_when_the_emulator_is_killed() {
         "{error:#}"
     );
     assert!((1..wanted).contains(&rows()), "{} of {wanted}", rows());
+    // The table and the page are of these rows.
+    let written = |name| std::fs::read_to_string(folder.path().join(name)).expect("it is written");
+    assert_eq!(written("results.csv").lines().count(), 1 + rows());
+    assert!(written("report.html").contains("ipc.roundtrip.same.0"));
 }
 
 #[test]

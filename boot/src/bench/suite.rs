@@ -51,21 +51,16 @@ struct Suite {
 /// Whatever keeps the suite from going on; results so far are in the file.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let ids = arguments.ids()?;
+    let (_, status) = collect(arguments, &ids)?;
     let folder = arguments.folder();
-    let collected = collect(arguments, &ids);
-    // Whatever went wrong: there is a report of the results so far.
-    if let Ok(results) = Results::load(&folder.join("results.json")) {
-        csv::save(&results, &folder)?;
-        report::save(&results, &folder)?;
-        let folder = folder.display();
-        note(&format!(
-            "results.json, results.csv and report.html in {folder}"
-        ));
-    }
-    Ok(collected?.1)
+    note(&format!(
+        "results.json, results.csv and report.html in {}",
+        folder.display()
+    ));
+    Ok(status)
 }
 
-/// Measures `ids`, printing rows as they come.
+/// Measures `ids`, printing rows as they come, and writes the files, also those of a run that an error ended.
 ///
 /// # Errors
 /// As [`run`].
@@ -95,26 +90,11 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         table: Table::new(ids.len(), arguments.clock, peers::known()?),
         failures: 0,
     };
-    for source in [
-        Source::Limits,
-        Source::Crossings,
-        Source::Trace,
-        Source::Reads,
-        Source::Files,
-        Source::Section,
-        Source::Boot,
-        Source::File,
-    ] {
-        let ids: Vec<_> = ids
-            .iter()
-            .copied()
-            .filter(|id| id.source == source)
-            .collect();
-        if !ids.is_empty() {
-            let measured = suite.measure(source, &ids);
-            measured.inspect_err(|_| suite.table.clear())?;
-        }
-    }
+    let measured = suite.all(ids);
+    suite.table.clear();
+    csv::save(&suite.results, &suite.folder)?;
+    report::save(&suite.results, &suite.folder)?;
+    measured?;
     suite.table.end();
     let status = if suite.failures == 0 {
         Status::Success
@@ -125,6 +105,30 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
 }
 
 impl Suite {
+    /// One source after the other.
+    fn all(&mut self, ids: &[&'static Id]) -> Result<()> {
+        for source in [
+            Source::Limits,
+            Source::Crossings,
+            Source::Trace,
+            Source::Reads,
+            Source::Files,
+            Source::Section,
+            Source::Boot,
+            Source::File,
+        ] {
+            let ids: Vec<_> = ids
+                .iter()
+                .copied()
+                .filter(|id| id.source == source)
+                .collect();
+            if !ids.is_empty() {
+                self.measure(source, &ids)?;
+            }
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, source: Source, ids: &[&'static Id]) -> Result<()> {
         match source {
             Source::Crossings => self.crossings("bench", ids),
