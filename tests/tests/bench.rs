@@ -1,13 +1,16 @@
-//! `cargo bench`: its figures are the same in every run, and it keeps what it has when something goes wrong.
+//! `cargo bench`: its figures are the same in every run and none has become worse, and it keeps what it has when something goes
+//! wrong.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use postern::bench::cli::Arguments;
-use postern::bench::results::{Results, Row};
-use postern::bench::suite;
+use postern::bench::compare::{Change, Comparison, tolerance};
+use postern::bench::limits::Limits;
+use postern::bench::results::Results;
+use postern::bench::{ids, suite};
 use postern::status::Status;
 use tests::{LIMIT, seat};
 
@@ -21,28 +24,59 @@ fn arguments(words: &[&str], out: &Path) -> Arguments {
 }
 
 /// Measures the ids that match `only`.
-fn measure(only: &str, out: &Path) -> Vec<Row> {
+fn measure(only: &str, out: &Path) -> Results {
     let arguments = arguments(&["--quick", "--only", only], out);
     let ids = arguments.ids().expect("there are some");
     let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
     assert_eq!(status, Status::Success);
     assert_eq!(results.results.len(), ids.len());
-    results.results
+    results
+}
+
+/// A file beside this crate's manifest.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Rows without a device are the same, and the medians of others near each other.
+fn same(first: &Results, second: &Results) {
+    for row in &second.results {
+        let earlier = first.row(&row.id).expect("the first run has all");
+        if ids::find(&row.id).is_some_and(|id| id.device) {
+            let (one, other) = (earlier.summary.median, row.summary.median);
+            let most = one.max(other) as f64 * tolerance(&row.id) / 100.0;
+            assert!(
+                one.abs_diff(other) as f64 <= most,
+                "{earlier:?} and {row:?}"
+            );
+        } else {
+            assert_eq!(earlier, row);
+        }
+    }
 }
 
 #[test]
-fn two_runs_give_the_same_figures() {
+fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let _alone = ALONE.lock();
     let _seat = seat();
     let folder = tempfile::tempdir().expect("a folder");
-    let only = "^(limit|trap|fault|irq|ipc|cap|space|thread)";
-    let first = measure(only, folder.path());
-    assert_eq!(first, measure(only, folder.path()));
-    let file = Results::load(&folder.path().join("results.json")).expect("it is written");
-    assert_eq!(file.results, first);
+    let first = measure("", folder.path());
+    let written = Results::load(&folder.path().join("results.json"));
+    assert_eq!(written.expect("it is written"), first);
+    let limits = Limits::load(&file("bench-limits.toml")).expect("it is sound");
+    assert_eq!(limits.complaints(&first), [""; 0]);
+    let baseline = Results::load(&file("bench-baseline.json")).expect("it is sound");
+    let comparison = Comparison::new(&baseline, &first);
+    println!("{comparison}");
+    assert_eq!(comparison.regressions(), Vec::<&Change>::new());
+    let again = measure(
+        "^(limit|trap|fault|irq|ipc|cap|space|thread|read)",
+        folder.path(),
+    );
+    same(&first, &again);
 
     let median = |id: &str| {
-        let row = first.iter().find(|row| row.id == id);
+        let row = first.row(id);
         row.unwrap_or_else(|| panic!("{id} is missing"))
             .summary
             .median
@@ -123,6 +157,9 @@ fn what_cannot_work_is_said_before_anything_boots() {
     let ids = arguments.ids().expect("it is there");
     let error = suite::collect(&arguments, &ids).unwrap_err().to_string();
     assert!(error.contains("cannot create"), "{error}");
+    let missing = self::arguments(&["--compare", "/nowhere/old.json"], folder.path());
+    let error = suite::run(&missing).unwrap_err().to_string();
+    assert!(error.contains("cannot read /nowhere/old.json"), "{error}");
     for words in [["--clock", "cycles"], ["--only", "("], ["--fast", "x"]] {
         assert!(Arguments::typed(&words).is_err(), "{words:?}");
     }

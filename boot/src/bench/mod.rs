@@ -4,6 +4,7 @@
 //! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
+pub mod compare;
 pub mod csv;
 pub mod curves;
 pub mod gdb;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection};
 
-use super::cli::{Arguments, Clock};
+use super::cli::{Arguments, Clock, here};
+use super::compare::Comparison;
 use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
@@ -51,7 +52,20 @@ struct Suite {
 /// Whatever keeps the suite from going on; results so far are in the file.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let ids = arguments.ids()?;
-    let (_, status) = collect(arguments, &ids)?;
+    // What cannot be compared with is told before anything boots.
+    let old = arguments
+        .compare
+        .as_deref()
+        .map(|file| Results::load(&here(file)));
+    let old = old.transpose()?;
+    let (results, mut status) = collect(arguments, &ids)?;
+    if let Some(old) = &old {
+        let comparison = Comparison::new(old, &results);
+        println!("{comparison}");
+        if !comparison.regressions().is_empty() {
+            status = Status::CommandFailed;
+        }
+    }
     let folder = arguments.folder();
     note(&format!(
         "results.json, results.csv and report.html in {}",
