@@ -10,7 +10,7 @@ use postern::bench::cli::Arguments;
 use postern::bench::compare::{Change, Comparison, tolerance};
 use postern::bench::limits::Limits;
 use postern::bench::results::Results;
-use postern::bench::{ids, suite};
+use postern::bench::{ids, stages, suite};
 use postern::status::Status;
 use tests::{LIMIT, seat};
 
@@ -86,6 +86,12 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
         median("ipc.oneway.call.instructions") + median("ipc.oneway.reply_recv.instructions");
     let user = median("ipc.loop.client") + median("ipc.loop.server");
     assert_eq!(kernel + user, median("ipc.roundtrip.cross.0"));
+    for way in ["call", "reply_recv"] {
+        let stages = stages::NAMES.map(|name| median(&format!("ipc.stage.{way}.{name}")));
+        let whole = median(&format!("ipc.oneway.{way}.instructions"));
+        assert_eq!(stages.iter().sum::<u64>(), whole);
+    }
+    assert!(median("fault.to_handler") < median("fault.roundtrip"));
     // A trace that is switched off costs nothing.
     assert_eq!(
         median("ipc.roundtrip.untraced"),

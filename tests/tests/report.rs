@@ -17,6 +17,7 @@ fn row(id: &str, median: u64) -> Row {
         summary: Counts::one(median).summary().expect("there is a sample"),
         overhead: 0,
         batch: 1,
+        outliers: 0,
         limit: None,
         note: None,
     }

@@ -1,7 +1,9 @@
 //! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
 //!
 //! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
-//! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
+//! a bench system says), [`traced`], [`trace`], [`stages`] and [`gdb`] (what it does, instruction by instruction), [`stats`],
+//! [`results`] (the file) with [`least`] (which row is another's limit), [`table`] with [`peers`], [`report`] with [`curves`] (the page),
+//! [`compare`] and [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
 pub mod compare;
@@ -16,6 +18,7 @@ pub mod peer;
 pub mod peers;
 pub mod report;
 pub mod results;
+pub mod stages;
 pub mod stats;
 pub mod suite;
 pub mod table;

@@ -61,6 +61,9 @@ pub struct Row {
     pub overhead: u64,
     /// Operations in each sample.
     pub batch: u64,
+    /// Samples further from the median than [`Plausible`] ones: an interrupt struck them, or, on the time clock, the host.
+    #[serde(default)]
+    pub outliers: u64,
     /// The least that any system could do instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
@@ -78,6 +81,30 @@ pub struct Limit {
     pub ratio: f64,
 }
 
+/// How samples may spread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plausible {
+    /// Share of the median within which a sample is none that was struck.
+    pub near: f64,
+    /// One sample in so many may lie outside.
+    pub one_in: u64,
+}
+
+impl Plausible {
+    /// What a clock allows, without a device and with one.
+    pub fn on(clock: Clock, device: bool) -> Plausible {
+        let (near, one_in) = match (clock, device) {
+            // Only interrupts make a difference.
+            (Clock::Instructions, false) => (0.02, 20),
+            // And when the device answers.
+            (Clock::Instructions, true) => (0.25, 4),
+            // And all that the host does.
+            (Clock::Time, _) => (0.5, 4),
+        };
+        Plausible { near, one_in }
+    }
+}
+
 impl Row {
     /// The row of `id`.
     ///
@@ -85,10 +112,12 @@ impl Row {
     /// There are no samples, or they spread as they cannot on this clock.
     pub fn new(id: &Id, clock: Clock, measured: &Measured) -> Result<Row> {
         let summary = measured.counts.summary().context("it gave no samples")?;
-        let strict = clock == Clock::Instructions && !id.device;
+        let Plausible { near, one_in } = Plausible::on(clock, id.device);
+        let outliers = measured.counts.outliers(near);
         ensure!(
-            !strict || measured.counts.is_plausible(),
-            "refused: an instruction count cannot spread like this (min {}, median {}, p99 {}, max {})",
+            outliers * one_in <= summary.n,
+            "refused: this clock ({}) cannot spread like this (min {}, median {}, p99 {}, max {})",
+            clock.name(),
             summary.min,
             summary.median,
             summary.p99,
@@ -101,6 +130,7 @@ impl Row {
             summary,
             overhead: measured.overhead,
             batch: measured.batch,
+            outliers,
             limit: None,
             note: None,
         })
@@ -193,6 +223,7 @@ pub(super) mod tests {
                 summary: summary.expect("there is a sample"),
                 overhead: 0,
                 batch: 1,
+                outliers: 0,
                 limit: None,
                 note: None,
             });
@@ -264,12 +295,17 @@ pub(super) mod tests {
     #[test]
     fn an_implausible_spread_is_refused() {
         let id = ids::find("trap.null").expect("it is there");
-        let wild = measured(&[(20, 10), (40, 10)]);
-        let error = Row::new(id, Clock::Instructions, &wild)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("refused"), "{error}");
-        assert!(Row::new(id, Clock::Time, &wild).is_ok());
-        assert!(Row::new(id, Clock::Time, &measured(&[])).is_err());
+        let row = |clock, values: &[(u64, u64)]| Row::new(id, clock, &measured(values));
+        let wild = [(20, 10), (40, 10)];
+        for clock in [Clock::Instructions, Clock::Time] {
+            let error = row(clock, &wild).unwrap_err().to_string();
+            assert!(error.contains("refused"), "{error}");
+        }
+        // One in twenty, struck by an interrupt, is counted; on the time clock one in four.
+        let struck = row(Clock::Instructions, &[(110, 95), (900, 5)]).expect("it is plausible");
+        assert_eq!((struck.outliers, struck.summary.median), (5, 110));
+        assert!(row(Clock::Instructions, &[(110, 95), (900, 6)]).is_err());
+        assert!(row(Clock::Time, &[(110, 75), (140, 5), (900, 25)]).is_ok());
+        assert!(row(Clock::Time, &[]).is_err());
     }
 }

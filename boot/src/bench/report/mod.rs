@@ -67,6 +67,10 @@ pub fn page(results: &Results, peers: &[Peer]) -> Result<String> {
                 }
                 @for figure in &figures { (figure.markup()) }
                 h2 { "All rows" }
+                p {
+                    "For one operation. Struck: samples that an interrupt made longer (on the time clock, the host). Clock: what
+                    reading it costs, subtracted already."
+                }
                 (table(results))
                 @for peer in peers { p { (peer.name) ": " (peer.source) "." } }
             }
@@ -105,7 +109,7 @@ fn table(results: &Results) -> Markup {
             table {
                 thead {
                     tr {
-                        @for name in ["id", "median", "min", "p99", "max", "stddev", "n", "times its limit", "unit"] {
+                        @for name in ["id", "median", "min", "p99", "max", "stddev", "n", "struck", "clock", "times its limit", "unit"] {
                             th { (name) }
                         }
                     }
@@ -117,6 +121,8 @@ fn table(results: &Results) -> Markup {
                         @for value in [figures.median, figures.min, figures.p99, figures.max] { td { (value) } }
                         td { (figures.stddev) }
                         td { (figures.n) }
+                        td { (row.outliers) }
+                        td { (row.overhead) }
                         td { @if let Some(limit) = &row.limit { (format!("{:.2}", limit.ratio)) } }
                         td { (row.what()) }
                     }
