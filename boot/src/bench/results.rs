@@ -24,6 +24,18 @@ pub struct Results {
     pub machine: Machine,
     /// The rows.
     pub results: Vec<Row>,
+    /// What this processor cannot do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+}
+
+/// An id without a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// Its name.
+    pub id: String,
+    /// What the processor lacks.
+    pub why: String,
 }
 
 /// What a run was measured on. Figures of the instruction clock are the same wherever emulator and compiler are.
@@ -152,6 +164,7 @@ impl Results {
             schema: SCHEMA,
             machine,
             results: Vec::new(),
+            absent: Vec::new(),
         }
     }
 

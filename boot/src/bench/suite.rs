@@ -15,7 +15,7 @@ use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
 use super::peers;
 use super::report;
-use super::results::{Machine, Results, Row};
+use super::results::{Absent, Machine, Results, Row};
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
@@ -217,6 +217,13 @@ impl Suite {
                             self.failed(id, &reason);
                         }
                     }
+                    Ok(Said::Absent(name, why)) => {
+                        if let Some(id) = take(&mut left, &name) {
+                            self.table.failed(id.name, &why);
+                            let id = name;
+                            self.results.absent.push(Absent { id, why });
+                        }
+                    }
                     Err(line) => {
                         return Err(std::io::Error::other(format!("damaged line: {line}")));
                     }
@@ -303,8 +310,11 @@ impl Suite {
         match Row::new(id, self.clock, measured) {
             Ok(mut row) => {
                 row.note = note;
-                self.table.row(&row);
                 self.results.add(row);
+                self.results
+                    .results
+                    .last()
+                    .inspect(|row| self.table.row(row));
                 self.results.save(&self.folder).map(drop)
             }
             Err(reason) => {
