@@ -97,6 +97,14 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
         median("ipc.roundtrip.untraced"),
         median("ipc.roundtrip.cross.0")
     );
+    // Nor does a thread that only is ready; and a chain grows by the same with each server.
+    assert_eq!(
+        median("ipc.roundtrip.ready.100"),
+        median("ipc.roundtrip.cross.0")
+    );
+    let chain = [1, 2, 3, 4, 5].map(|servers| median(&format!("ipc.chain.{servers}")));
+    let steps: Vec<u64> = chain.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(steps.iter().all(|step| *step == steps[0]), "{chain:?}");
     assert!(median("ipc.roundtrip.traced") > median("ipc.roundtrip.cross.0"));
     assert!(median("limit.crossing") < median("trap.null"));
     assert!(median("limit.roundtrip.cross") < median("ipc.roundtrip.cross.0"));
