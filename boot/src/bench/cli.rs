@@ -36,6 +36,9 @@ pub struct Arguments {
     /// than 2% (10% with a device) makes the exit status 1
     #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
     pub compare: Option<PathBuf>,
+    /// Make the README's table, the book's chapter of results and the tests' baseline from this run
+    #[arg(long, conflicts_with_all = ["only", "quick", "peer", "clock"])]
+    pub publish: bool,
     /// Measure what another system on the same emulator can do, too, and only that (ids `http.…`)
     #[arg(long, value_enum)]
     pub peer: Option<Peer>,
@@ -157,6 +160,14 @@ mod tests {
         assert_eq!(names(&[]).expect("all are there").len(), ids::ALL.len());
         assert!(names(&["--only", "nothing"]).is_err());
         assert!(names(&["--only", "("]).is_err());
+        assert!(Arguments::typed(&["--publish"]).is_ok());
+        for less in [
+            ["--publish", "--quick"],
+            ["--publish", "--clock=time"],
+            ["--publish", "--only=trap"],
+        ] {
+            assert!(Arguments::typed(&less).is_err(), "{less:?}");
+        }
         let with_time = names(&["--clock", "time"]).expect("some are there");
         assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));
     }

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
 //! a bench system says), [`traced`], [`trace`], [`stages`] and [`gdb`] (what it does, instruction by instruction), [`stats`],
-//! [`results`] (the file) with [`least`] (which row is another's limit), [`table`] with [`peers`], [`report`] with [`curves`] (the page),
+//! [`results`] (the file) with [`least`] (which row is another's limit), [`table`] with [`peers`], [`report`] with [`curves`] (the page), [`publish`] (the book's chapter),
 //! [`compare`] and [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod least;
 pub mod limits;
 pub mod peer;
 pub mod peers;
+pub mod publish;
 pub mod report;
 pub mod results;
 pub mod stages;

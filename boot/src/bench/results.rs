@@ -212,10 +212,16 @@ impl Results {
     /// It cannot be written.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
         let file = paths::folder(folder.to_path_buf())?.join("results.json");
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        paths::write(&file, text.as_bytes())?;
+        paths::write(&file, self.text()?.as_bytes())?;
         Ok(file)
+    }
+
+    /// The file's content.
+    ///
+    /// # Errors
+    /// None is.
+    pub fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 }
 

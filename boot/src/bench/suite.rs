@@ -14,6 +14,7 @@ use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
 use super::peers;
+use super::publish;
 use super::report;
 use super::results::{Absent, Machine, Results, Row};
 use super::stats::Counts;
@@ -65,6 +66,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         if !comparison.regressions().is_empty() {
             status = Status::CommandFailed;
         }
+    }
+    if arguments.publish && status == Status::Success {
+        publish::publish(&results)?;
+        note(&format!(
+            "README.md, {} and {}",
+            publish::CHAPTER,
+            publish::BASELINE
+        ));
     }
     let folder = arguments.folder();
     note(&format!(

@@ -26,7 +26,7 @@ pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
 }
 
 /// Ids that are compared with each other: title, what their names begin with, and what they are.
-const FAMILIES: [(&str, &str, &str); 5] = [
+const FAMILIES: [(&str, &str, &str); 6] = [
     (
         "Into the kernel and back",
         "trap.",
@@ -36,6 +36,11 @@ const FAMILIES: [(&str, &str, &str); 5] = [
         "Another address space",
         "switch.",
         "The switch by itself, and what it costs afterwards",
+    ),
+    (
+        "After a switch",
+        "tlb.",
+        "What the first access to a page costs, before and after a CR3 write",
     ),
     (
         "A chain of servers",
@@ -57,6 +62,10 @@ const FAMILIES: [(&str, &str, &str); 5] = [
 /// The curves of a device.
 fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
     let curves = curves::curves(results, device);
+    // A single size is no curve; it is in the table.
+    if curves.iter().all(|curve| curve.points.len() < 2) {
+        return Ok(None);
+    }
     let crossovers = curves::crossovers(&curves);
     let Ok(cost) = plot::curves(&curves, &crossovers, Vertical::Cost) else {
         return Ok(None);

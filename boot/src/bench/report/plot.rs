@@ -79,10 +79,14 @@ pub fn curves(curves: &[Curve], crossovers: &[Crossover], vertical: Vertical) ->
             .collect()
     };
     let all: Vec<(f64, f64)> = curves.iter().flat_map(points).collect();
-    let (sizes, values) = (
+    let (sizes, mut values) = (
         span(all.iter().map(|p| p.0))?,
         span(all.iter().map(|p| p.1))?,
     );
+    if vertical == Vertical::Cost {
+        // Whole decades, or the axis may have no number.
+        values = (decade(values.0, f64::floor), decade(values.1, f64::ceil));
+    }
     draw(HEIGHT, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(6)
@@ -150,6 +154,10 @@ fn span(values: impl Iterator<Item = f64>) -> Result<(f64, f64)> {
         return Err(anyhow!("nothing to draw"));
     }
     Ok((least / 1.5, greatest * 1.5))
+}
+
+fn decade(value: f64, round: fn(f64) -> f64) -> f64 {
+    10f64.powf(round(value.log10()))
 }
 
 /// A bar of one or more parts, with text above it.
