@@ -25,11 +25,27 @@ impl Picture {
     }
 }
 
+/// What a browser made of a page.
+pub struct Screen {
+    /// What it looks like.
+    pub picture: Picture,
+    /// Lines of the browser's console: errors of the page.
+    pub console: String,
+}
+
 /// Shows a file in a window of `width` by `height` pixels.
 ///
 /// # Panics
 /// There is no Chromium, or it does not show it.
 pub fn picture(file: &Path, width: usize, height: usize) -> Picture {
+    show(file, width, height, false).picture
+}
+
+/// [`picture`], to a person who prefers a `dark` screen or not, with the console.
+///
+/// # Panics
+/// As [`picture`].
+pub fn show(file: &Path, width: usize, height: usize, dark: bool) -> Screen {
     if paths::program(CHROMIUM).is_none() {
         install::packages("a browser", &[CHROMIUM]).expect("it can be installed");
     }
@@ -43,6 +59,8 @@ pub fn picture(file: &Path, width: usize, height: usize) -> Picture {
             "--disable-background-networking --disable-component-update --disable-sync".split(' '),
         )
         .args(["--hide-scrollbars", "--force-device-scale-factor=1"])
+        .arg("--enable-logging=stderr")
+        .args(dark.then_some("--blink-settings=preferredColorScheme=0"))
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("--window-size={width},{height}"))
         .arg(format!("--screenshot={}", shot.display()))
@@ -52,7 +70,11 @@ pub fn picture(file: &Path, width: usize, height: usize) -> Picture {
         .expect("it starts");
     let said = String::from_utf8_lossy(&shown.stderr);
     assert!(shown.status.success() && shot.exists(), "{said}");
-    decode(&std::fs::read(&shot).expect("it can be read"))
+    let console = said.lines().filter(|line| line.contains(":CONSOLE"));
+    Screen {
+        picture: decode(&std::fs::read(&shot).expect("it can be read")),
+        console: console.map(|line| format!("{line}\n")).collect(),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Picture {

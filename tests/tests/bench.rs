@@ -1,13 +1,16 @@
-//! `cargo bench`: its figures are the same in every run, and it keeps what it has when something goes wrong.
+//! `cargo bench`: its figures are the same in every run and none has become worse, and it keeps what it has when something goes
+//! wrong.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use postern::bench::cli::Arguments;
-use postern::bench::results::{Results, Row};
-use postern::bench::suite;
+use postern::bench::compare::{Change, Comparison, tolerance};
+use postern::bench::limits::Limits;
+use postern::bench::results::Results;
+use postern::bench::{ids, stages, suite};
 use postern::status::Status;
 use tests::{LIMIT, seat};
 
@@ -21,28 +24,59 @@ fn arguments(words: &[&str], out: &Path) -> Arguments {
 }
 
 /// Measures the ids that match `only`.
-fn measure(only: &str, out: &Path) -> Vec<Row> {
+fn measure(only: &str, out: &Path) -> Results {
     let arguments = arguments(&["--quick", "--only", only], out);
     let ids = arguments.ids().expect("there are some");
     let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
     assert_eq!(status, Status::Success);
-    assert_eq!(results.results.len(), ids.len());
-    results.results
+    assert_eq!(results.results.len() + results.absent.len(), ids.len());
+    results
+}
+
+/// A file beside this crate's manifest.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Rows without a device are the same, and the medians of others near each other.
+fn same(first: &Results, second: &Results) {
+    for row in &second.results {
+        let earlier = first.row(&row.id).expect("the first run has all");
+        if ids::find(&row.id).is_some_and(|id| id.device) {
+            let (one, other) = (earlier.summary.median, row.summary.median);
+            let most = one.max(other) as f64 * tolerance(&row.id) / 100.0;
+            assert!(
+                one.abs_diff(other) as f64 <= most,
+                "{earlier:?} and {row:?}"
+            );
+        } else {
+            assert_eq!(earlier, row);
+        }
+    }
 }
 
 #[test]
-fn two_runs_give_the_same_figures() {
+fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let _alone = ALONE.lock();
     let _seat = seat();
     let folder = tempfile::tempdir().expect("a folder");
-    let only = "^(limit|trap|fault|irq|ipc|cap|space|thread)";
-    let first = measure(only, folder.path());
-    assert_eq!(first, measure(only, folder.path()));
-    let file = Results::load(&folder.path().join("results.json")).expect("it is written");
-    assert_eq!(file.results, first);
+    let first = measure("", folder.path());
+    let written = Results::load(&folder.path().join("results.json"));
+    assert_eq!(written.expect("it is written"), first);
+    let limits = Limits::load(&file("bench-limits.toml")).expect("it is sound");
+    assert_eq!(limits.complaints(&first), [""; 0]);
+    let baseline = Results::load(&file("bench-baseline.json")).expect("it is sound");
+    let comparison = Comparison::new(&baseline, &first);
+    println!("{comparison}");
+    assert_eq!(comparison.regressions(), Vec::<&Change>::new());
+    let again = measure(
+        "^(limit|trap|fault|irq|ipc|cap|space|thread|read)",
+        folder.path(),
+    );
+    same(&first, &again);
 
     let median = |id: &str| {
-        let row = first.iter().find(|row| row.id == id);
+        let row = first.row(id);
         row.unwrap_or_else(|| panic!("{id} is missing"))
             .summary
             .median
@@ -52,11 +86,25 @@ fn two_runs_give_the_same_figures() {
         median("ipc.oneway.call.instructions") + median("ipc.oneway.reply_recv.instructions");
     let user = median("ipc.loop.client") + median("ipc.loop.server");
     assert_eq!(kernel + user, median("ipc.roundtrip.cross.0"));
+    for way in ["call", "reply_recv"] {
+        let stages = stages::NAMES.map(|name| median(&format!("ipc.stage.{way}.{name}")));
+        let whole = median(&format!("ipc.oneway.{way}.instructions"));
+        assert_eq!(stages.iter().sum::<u64>(), whole);
+    }
+    assert!(median("fault.to_handler") < median("fault.roundtrip"));
     // A trace that is switched off costs nothing.
     assert_eq!(
         median("ipc.roundtrip.untraced"),
         median("ipc.roundtrip.cross.0")
     );
+    // Nor does a thread that only is ready; and a chain grows by the same with each server.
+    assert_eq!(
+        median("ipc.roundtrip.ready.100"),
+        median("ipc.roundtrip.cross.0")
+    );
+    let chain = [1, 2, 3, 4, 5].map(|servers| median(&format!("ipc.chain.{servers}")));
+    let steps: Vec<u64> = chain.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(steps.iter().all(|step| *step == steps[0]), "{chain:?}");
     assert!(median("ipc.roundtrip.traced") > median("ipc.roundtrip.cross.0"));
     assert!(median("limit.crossing") < median("trap.null"));
     assert!(median("limit.roundtrip.cross") < median("ipc.roundtrip.cross.0"));
@@ -108,6 +156,10 @@ fn what_was_measured_is_kept_when_the_emulator_is_killed() {
         "{error:#}"
     );
     assert!((1..wanted).contains(&rows()), "{} of {wanted}", rows());
+    // The table and the page are of these rows.
+    let written = |name| std::fs::read_to_string(folder.path().join(name)).expect("it is written");
+    assert_eq!(written("results.csv").lines().count(), 1 + rows());
+    assert!(written("report.html").contains("ipc.roundtrip.same.0"));
 }
 
 #[test]
@@ -119,6 +171,9 @@ fn what_cannot_work_is_said_before_anything_boots() {
     let ids = arguments.ids().expect("it is there");
     let error = suite::collect(&arguments, &ids).unwrap_err().to_string();
     assert!(error.contains("cannot create"), "{error}");
+    let missing = self::arguments(&["--compare", "/nowhere/old.json"], folder.path());
+    let error = suite::run(&missing).unwrap_err().to_string();
+    assert!(error.contains("cannot read /nowhere/old.json"), "{error}");
     for words in [["--clock", "cycles"], ["--only", "("], ["--fast", "x"]] {
         assert!(Arguments::typed(&words).is_err(), "{words:?}");
     }

@@ -26,12 +26,17 @@ fn broken(output: Output) -> Failure {
 
 /// Puts a partner into a mode.
 pub fn enter(partner: Slot, mode: Mode) -> Result<(), Failure> {
-    plain(syscall::call(partner, ENTER, [mode as u64, 0, 0, 0]))
+    enter_with(partner, mode, 0)
+}
+
+/// [`enter`], with a number of clients.
+pub fn enter_with(partner: Slot, mode: Mode, clients: u64) -> Result<(), Failure> {
+    plain(syscall::call(partner, ENTER, [mode as u64, clients, 0, 0]))
 }
 
 /// A round trip must bring a plain answer.
 #[inline(always)]
-fn plain(answer: Output) -> Result<(), Failure> {
+pub fn plain(answer: Output) -> Result<(), Failure> {
     if answer.tag == PLAIN {
         Ok(())
     } else {

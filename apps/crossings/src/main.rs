@@ -1,8 +1,8 @@
 //! Measures what crossings of the kernel cost, for `cargo bench`: one line on the serial port for each result.
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
-//! arguments) is the other side, in a space of its own. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`traps`], [`objects`], [`team`], [`reads`]; last [`stress`] with [`crowd`], and [`traced`].
+//! arguments) is the other side, in a space of its own; `chain [NEXT]` is a server that asks another one. Read in this order: [`clock`], [`report`], [`partner`], then the
+//! groups of ids: [`ipc`], [`load`], [`traps`], [`objects`], [`team`], [`reads`]; last [`stress`] with [`crowd`], and [`traced`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -10,6 +10,7 @@ extern crate alloc;
 mod clock;
 mod crowd;
 mod ipc;
+mod load;
 mod objects;
 mod partner;
 mod reads;
@@ -21,6 +22,7 @@ mod traps;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use bootinfo::exit;
 use clock::Samples;
 use libsys::object::IoPorts;
@@ -29,6 +31,7 @@ use libsys::proto::program::Own;
 use libsys::syscall::{self, Slot};
 use libsys::{rt, thread::Worker};
 use report::Report;
+use spin::Mutex;
 
 libsys::entry!(start);
 
@@ -48,6 +51,8 @@ pub struct Bench {
     pub own: Own,
     /// A second thread of this program.
     pub worker: Worker,
+    /// Further ones, as far as they have been needed.
+    pub others: Mutex<Vec<Worker>>,
     /// The serial port, and its first port.
     pub ports: (IoPorts, u16),
 }
@@ -64,8 +69,9 @@ fn start() -> Result<(), &'static str> {
     let mut words = rt::info().args.iter().map(String::as_str);
     match words.next() {
         None => partner::serve(),
+        Some("chain") => partner::chain(words.next().and_then(rt::endpoint)),
         Some("measure") => {}
-        Some(_) => return Err("its first argument is `measure`, or there is none"),
+        Some(_) => return Err("its first argument is `measure` or `chain`, or there is none"),
     }
     let (nonce, samples) = (words.next(), words.next().and_then(|n| n.parse().ok()));
     let (Some(nonce), Some(samples)) = (nonce, samples) else {
@@ -78,6 +84,7 @@ fn start() -> Result<(), &'static str> {
         partner: rt::endpoint("partner").ok_or("it needs its partner")?,
         own,
         worker: Worker::new(&own, 4).map_err(|_| "it cannot make a thread")?,
+        others: Mutex::new(Vec::new()),
         ports: report.ports(),
     };
     for id in words {
@@ -109,7 +116,17 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "ipc.slowpath.cross.0" => ipc::slow(bench),
         "ipc.call_with_cap" => ipc::with_capability(bench),
         "ipc.deferred" => ipc::deferred(bench),
-        "ipc.fanin.64" => team::fan_in(bench),
+        "ipc.roundtrip.cold" => load::cold(bench),
+        "ipc.roundtrip.ready.100" => load::ready(bench),
+        "ipc.chain.1" => load::chain(bench, 1),
+        "ipc.chain.2" => load::chain(bench, 2),
+        "ipc.chain.3" => load::chain(bench, 3),
+        "ipc.chain.4" => load::chain(bench, 4),
+        "ipc.chain.5" => load::chain(bench, 5),
+        "ipc.fanin.1" => team::fan_in(bench, 1),
+        "ipc.fanin.4" => team::fan_in(bench, 4),
+        "ipc.fanin.16" => team::fan_in(bench, 16),
+        "ipc.fanin.64" => team::fan_in(bench, 64),
         "fault.roundtrip" => traps::fault(bench),
         "irq.acknowledge" => traps::acknowledge(bench),
         "cap.mint_delete" => objects::mint_delete(bench),

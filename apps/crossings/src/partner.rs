@@ -9,7 +9,7 @@ use libsys::rt::{self, ENDPOINT};
 use libsys::slots;
 use libsys::syscall::{self, Answer, Input, Output, Slot};
 
-/// Label of the request `w0` = [`Mode`].
+/// Label of the request `w0` = [`Mode`], `w1` = clients of [`Mode::Queue`].
 pub const ENTER: u32 = 1;
 /// Label of what a client asks a mode to do. With four words at most, the tag of such a request is 0: one comparison.
 pub const ROUND: u32 = 0;
@@ -36,7 +36,7 @@ pub enum Mode {
     Take,
     /// Parks the caller in a Reply object, looks for other requests, and answers it from there.
     Park,
-    /// As [`Mode::Zeros`], for [`CLIENTS`] clients of its own priority: before every so many answers it lets them queue.
+    /// As [`Mode::Zeros`], for some clients of its own priority: before every so many answers it lets them queue.
     Queue,
     /// Handles the faults of a thread: resumes it behind the two bytes of its UD2.
     Faults,
@@ -58,24 +58,21 @@ const MODES: [Mode; 11] = [
     Mode::Interrupts,
 ];
 
-/// Clients of [`Mode::Queue`].
-pub const CLIENTS: u64 = 64;
-
 /// Serves for good.
 pub fn serve() -> ! {
     let mut message = syscall::recv(ENDPOINT);
     loop {
-        let wanted = message.words[0];
+        let [wanted, clients, ..] = message.words;
         let mode = MODES.into_iter().find(|mode| *mode as u64 == wanted);
         message = match mode {
-            Some(mode) if message.tag.label() == ENTER => run(mode),
+            Some(mode) if message.tag.label() == ENTER => run(mode, clients),
             _ => syscall::reply_recv(ENDPOINT, u32::MAX, [0; 4]),
         };
     }
 }
 
 /// Answers the request to enter, and then as `mode` wants until another message comes, which is returned.
-fn run(mode: Mode) -> Output {
+fn run(mode: Mode, clients: u64) -> Output {
     match mode {
         Mode::Zeros => zeros(ENDPOINT),
         Mode::Echo => echo(),
@@ -85,7 +82,7 @@ fn run(mode: Mode) -> Output {
         Mode::Slow => slow(),
         Mode::Take => take(),
         Mode::Park => park(),
-        Mode::Queue => queue(),
+        Mode::Queue => queue(clients),
         Mode::Faults => faults(),
         Mode::Interrupts => interrupts(),
     }
@@ -185,17 +182,31 @@ fn park() -> Output {
     message
 }
 
-fn queue() -> Output {
+fn queue(clients: u64) -> Output {
     let mut message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
-    let mut served = 0;
+    let mut left = 1;
     while message.tag == PLAIN {
-        if served % CLIENTS == 0 {
+        left -= 1;
+        if left == 0 {
             syscall::yield_now();
+            left = clients;
         }
-        served += 1;
         message = syscall::reply_recv(ENDPOINT, 0, [0; 4]);
     }
     message
+}
+
+/// A server of a chain, for good: it answers with the answer of the next one, or, as the last, with zeros.
+pub fn chain(next: Option<Slot>) -> ! {
+    syscall::recv(ENDPOINT);
+    loop {
+        let Some(next) = next else {
+            zeros(ENDPOINT);
+            continue;
+        };
+        let answer = syscall::call(next, ROUND, [0; 4]);
+        syscall::reply_recv(ENDPOINT, answer.tag.label(), answer.words);
+    }
 }
 
 /// A fault, as it arrives.

@@ -1,10 +1,10 @@
 //! Measurements by other threads of this program, while its first thread waits for the result.
 
 use crate::clock::{Meter, Samples, now};
-use crate::ipc::enter;
-use crate::partner::{CLIENTS, Mode, PLAIN, ROUND};
+use crate::ipc::enter_with;
+use crate::partner::{Mode, PLAIN, ROUND};
 use crate::{Bench, Failure, PRIORITY, kernel};
-use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use libsys::rt::ENDPOINT;
 use libsys::syscall::{self, Slot};
 use libsys::thread::Worker;
@@ -27,21 +27,26 @@ pub fn result() -> Result<Samples, Failure> {
     result.unwrap_or_else(|| Err("a thread ended without a result".into()))
 }
 
-/// `ipc.fanin.64`, for one request: clients of this program and the server's own priority call without pause. The server lets all
+/// Clients of [`fan_in`].
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// `ipc.fanin.*`, for one request: clients of this program and the server's own priority call without pause. The server lets all
 /// of them queue, then answers one after the other. One client's round is as many requests as there are clients.
-pub fn fan_in(bench: &Bench) -> Result<Samples, Failure> {
+pub fn fan_in(bench: &Bench, clients: u64) -> Result<Samples, Failure> {
     extern "C" fn client(partner: u64) -> ! {
         loop {
             syscall::call(Slot(partner as u32), ROUND, [0; 4]);
         }
     }
-    enter(bench.partner, Mode::Queue)?;
-    let mut workers = Vec::new();
-    for _ in 1..CLIENTS {
-        workers.push(Worker::new(&bench.own, 1).map_err(kernel)?);
-    }
+    enter_with(bench.partner, Mode::Queue, clients)?;
+    CLIENTS.store(clients, Ordering::Relaxed);
     let partner = bench.partner.0 as u64;
-    for worker in &workers {
+    let mut others = bench.others.lock();
+    while others.len() < clients as usize - 1 {
+        others.push(Worker::new(&bench.own, 1).map_err(kernel)?);
+    }
+    let others = &others[..clients as usize - 1];
+    for worker in others {
         worker
             .start(client, partner, PRIORITY, Slot(0))
             .map_err(kernel)?;
@@ -53,7 +58,7 @@ pub fn fan_in(bench: &Bench) -> Result<Samples, Failure> {
         .start(measuring_client, argument, PRIORITY, Slot(0))
         .map_err(kernel)?;
     let samples = result();
-    for worker in workers.iter().chain([&bench.worker]) {
+    for worker in others.iter().chain([&bench.worker]) {
         worker.stop().map_err(kernel)?;
     }
     samples
@@ -67,7 +72,7 @@ const WARM_UP: usize = 4;
 
 extern "C" fn measuring_client(argument: u64) -> ! {
     let (partner, count) = (Slot(argument as u32), (argument >> 32) as usize);
-    let mut meter = Meter::new(count, CLIENTS);
+    let mut meter = Meter::new(count, CLIENTS.load(Ordering::Relaxed));
     let mut last = now();
     for round in 0..WARM_UP + count {
         if syscall::call(partner, ROUND, [0; 4]).tag != PLAIN {

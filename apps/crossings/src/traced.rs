@@ -1,4 +1,4 @@
-//! What the host tool single-steps: round trips and an interrupt, between marks, for good.
+//! What the host tool single-steps: round trips, an interrupt and an exception, between marks, for good.
 
 use crate::ipc::{empty, enter, grant};
 use crate::partner::Mode;
@@ -16,6 +16,7 @@ use libsys::syscall::{self, Input, Slot};
 const ROUND_TRIPS: u32 = 0x7ace_0001;
 const INTERRUPT: u32 = 0x7ace_0002;
 const END: u32 = 0x7ace_0003;
+const FAULT: u32 = 0x7ace_0004;
 
 /// Below the partner's, so that an interrupt switches to it at once.
 const PRIORITY: u8 = crate::PRIORITY - 1;
@@ -32,7 +33,7 @@ pub fn run(bench: &Bench, report: &Report) -> Result<(), Failure> {
     report.ready();
     bench
         .worker
-        .start(cycle, bench.ports.1 as u64, PRIORITY, Slot(0))
+        .start(cycle, bench.ports.1 as u64, PRIORITY, bench.partner)
         .map_err(kernel)?;
     // Nobody calls: the worker runs from now on.
     syscall::recv(ENDPOINT);
@@ -53,6 +54,10 @@ extern "C" fn cycle(base: u64) -> ! {
         let _ = ports.write(enable, 1, 0);
         mark(INTERRUPT);
         let _ = ports.write(enable, 1, ROOM);
+        mark(END);
+        let _ = enter(partner, Mode::Faults);
+        mark(FAULT);
+        syscall::fault();
         mark(END);
     }
 }

@@ -1,100 +1,171 @@
-//! Two spaces, one page of user code, and the lines for the host tool.
+//! What is measured, in which order, and the lines for the host tool.
 
-use core::cell::UnsafeCell;
 use core::fmt::Write;
 
 use bootinfo::{BootInfo, exit};
 use microkernel::arch::{cpu, entry, gdt, mmio, paging, port, serial};
-use x86_64::VirtAddr;
+use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::LStar;
 use x86_64::structures::idt::InterruptDescriptorTable;
-use x86_64::structures::paging::PageTableFlags as Flags;
+use x86_64::{PrivilegeLevel, VirtAddr};
+
+use super::spaces::{self, A, ARGUMENTS, BUFFER, CURRENT, KNOWN, SAMPLES, Static, TICKS};
 
 /// Crossings, or round trips, in one sample.
 const BATCH: u64 = 16;
-/// Most samples.
-const SAMPLES: usize = 16 << 10;
-/// Where the page of user code is mapped.
-const CODE: u64 = 0x40_0000;
-/// Where the samples are mapped, in the first space.
-const BUFFER: u64 = CODE + 4096;
+/// Pages that are touched in one sample.
+const PAGES: u64 = 32;
+/// The vector that ends user code, and the first of those that stand for one function each.
+const END: u8 = 0x90;
+const FIRST_VECTOR: u8 = 0x81;
+/// What the function of each measured call returns, and the sum of the four arguments.
+const FUNCTION: u64 = 103;
+const SUM: u64 = 10;
+/// A value of CR3 with bit 63 does not flush what is tagged (SDM 3A 4.10.4.1); its lowest bits are the tag.
+const KEEP: u64 = 1 << 63;
 
-/// What the switch knows of a side. `crossing.s` has the offsets.
-#[repr(C)]
-struct Side {
-    rip: u64,
-    rsp: u64,
-    /// The kernel's stack pointer while user code runs.
-    kernel: u64,
-    other: *const Static<Side>,
-    cr3: u64,
-}
-
-/// Page tables of a space with one stretch of user memory below 2 MiB from [`CODE`].
-#[repr(C, align(4096))]
-struct Tables([[u64; 512]; 4]);
-
-#[repr(C, align(4096))]
-struct Samples([u64; SAMPLES]);
-
-#[repr(transparent)]
-struct Static<T>(UnsafeCell<T>);
-// SAFETY: one CPU, interrupts off, and no reference outlives the statement that makes it.
-unsafe impl<T> Sync for Static<T> {}
-
-impl<T> Static<T> {
-    const fn new(value: T) -> Self {
-        Self(UnsafeCell::new(value))
-    }
-
-    fn address(&self) -> u64 {
-        self.0.get() as u64
-    }
-}
-
-const fn side(other: *const Static<Side>) -> Static<Side> {
-    Static::new(Side {
-        rip: 0,
-        rsp: 0,
-        kernel: 0,
-        other,
-        cr3: 0,
-    })
-}
-
-static A: Static<Side> = side(&raw const B);
-static B: Static<Side> = side(&raw const A);
-static CURRENT: Static<*const Static<Side>> = Static::new(&raw const A);
-static SPACES: [Static<Tables>; 2] = [const { Static::new(Tables([[0; 512]; 4])) }; 2];
-static TICKS: Static<Samples> = Static::new(Samples([0; SAMPLES]));
 static TRAP_STACK: Static<[u64; 512]> = Static::new([0; 512]);
 static IDT: Static<InterruptDescriptorTable> = Static::new(InterruptDescriptorTable::new());
+static OFFSET: Static<u64> = Static::new(0);
+/// What is copied between the messages of two threads, and from where: 1 KiB each.
+static WORDS: Static<[u64; 256]> = Static::new([0; 256]);
+static COPY: [Static<spaces::Page>; 2] = [const { Static::new(spaces::Page([0; 512])) }; 2];
 
 core::arch::global_asm!(
-    include_str!("crossing.s"),
+    concat!(include_str!("crossing.s"), include_str!("anatomy.s")),
     stack = sym entry::POSTERN_STACK,
     stack_size = const entry::STACK,
     start = sym start,
     thread_a = sym A,
     current = sym CURRENT,
+    trap_stack = sym TRAP_STACK,
+    arguments = sym ARGUMENTS,
+    offset = sym OFFSET,
+    words = sym WORDS,
     batch = const BATCH,
+    pages = const PAGES,
+    known = const KNOWN,
+    end = const END,
+    first_vector = const FIRST_VECTOR,
 );
 
+type Place = unsafe extern "C" fn();
+type Kernel = unsafe extern "C" fn(u64, u64, u64, u64);
+
 unsafe extern "C" {
-    fn limits_run(user: u64, buffer: u64, samples: u64);
+    fn limits_run(user: u64, buffer: u64, samples: u64) -> u64;
     fn limits_done();
+    fn limits_fault();
+    fn limits_int80();
+    static limits_vectors: [u64; 8];
     fn limits_enter_bare();
-    fn limits_enter_switch();
-    fn limits_user();
+    fn limits_enter_same();
+    fn limits_enter_cross();
+    fn limits_enter_cross_8();
+    fn limits_enter_cross_32();
+    fn limits_enter_cross_120();
+    fn limits_enter_resume();
+    fn limits_enter_number();
+    fn limits_enter_registers();
+    fn limits_enter_known();
+    fn limits_enter_walked();
+    fn limits_enter_direct();
+    pub fn limits_user();
+    pub fn limits_user_server();
     fn limits_user_clock();
-    fn limits_user_client();
-    fn limits_user_server();
+    fn limits_user_syscall();
+    fn limits_user_fault();
+    fn limits_user_number();
+    fn limits_user_int80();
+    fn limits_user_vector();
+    fn limits_user_registers();
+    fn limits_user_known();
+    fn limits_user_pointed();
+    fn limits_kernel_clock(ticks: u64, samples: u64, one: u64, other: u64);
+    fn limits_kernel_copy(ticks: u64, samples: u64, one: u64, other: u64);
+    fn limits_kernel_cr3(ticks: u64, samples: u64, one: u64, other: u64);
+    fn limits_kernel_warm(ticks: u64, samples: u64, one: u64, other: u64);
+    fn limits_kernel_refill(ticks: u64, samples: u64, one: u64, other: u64);
 }
 
-/// User address of a place in the page of user code.
-fn user(place: unsafe extern "C" fn()) -> u64 {
-    CODE + (place as *const () as u64 - limits_user as *const () as u64)
-}
+/// Id, where SYSCALL enters, the user's loop, and what must be in its RAX at the end.
+type Crossing = (&'static str, Place, Place, Option<u64>);
+
+const CROSSINGS: [Crossing; 13] = [
+    (
+        "limit.crossing",
+        limits_enter_bare,
+        limits_user_syscall,
+        None,
+    ),
+    (
+        "limit.roundtrip.same",
+        limits_enter_same,
+        limits_user_syscall,
+        None,
+    ),
+    (
+        "limit.roundtrip.cross",
+        limits_enter_cross,
+        limits_user_syscall,
+        None,
+    ),
+    (
+        "limit.roundtrip.cross.8",
+        limits_enter_cross_8,
+        limits_user_syscall,
+        None,
+    ),
+    (
+        "limit.roundtrip.cross.32",
+        limits_enter_cross_32,
+        limits_user_syscall,
+        None,
+    ),
+    (
+        "limit.roundtrip.cross.120",
+        limits_enter_cross_120,
+        limits_user_syscall,
+        None,
+    ),
+    ("limit.fault", limits_enter_resume, limits_user_fault, None),
+    (
+        "trap.syscall",
+        limits_enter_number,
+        limits_user_number,
+        Some(FUNCTION),
+    ),
+    (
+        "trap.int80",
+        limits_enter_bare,
+        limits_user_int80,
+        Some(FUNCTION),
+    ),
+    (
+        "trap.int_per_function",
+        limits_enter_bare,
+        limits_user_vector,
+        Some(FUNCTION),
+    ),
+    (
+        "trap.args.registers",
+        limits_enter_registers,
+        limits_user_registers,
+        Some(SUM),
+    ),
+    (
+        "trap.args.known",
+        limits_enter_known,
+        limits_user_known,
+        Some(SUM),
+    ),
+    (
+        "trap.args.walked",
+        limits_enter_walked,
+        limits_user_pointed,
+        Some(SUM),
+    ),
+];
 
 extern "C" fn start(info: *const u8, length: usize) -> ! {
     serial::init();
@@ -125,90 +196,150 @@ fn measure(info: &BootInfo) -> Result<(), &'static str> {
     gdt::init();
     cpu::init();
     gdt::set_trap_stack(TRAP_STACK.address() + 4096);
-    // SAFETY: called once, with interrupts off; `limits_done` is the only handler, and it returns to `limits_run`, inside
-    // which alone user code runs. Every other exception resets the machine.
-    unsafe {
-        let idt = &mut *IDT.0.get();
-        idt.invalid_opcode
-            .set_handler_addr(VirtAddr::new(limits_done as *const () as u64));
-        idt.load();
-    }
+    interrupts();
     let offset = info.kernel_virtual - info.kernel.start;
+    // SAFETY: nothing else runs; only the walk through the tables reads it.
+    unsafe { *OFFSET.0.get() = offset };
     paging::load_root(mmio::build_root(offset));
-    let [first, second] = [0, 1].map(|index| build(&SPACES[index], offset));
-    // SAFETY: nothing runs but this function; `limits_enter_switch` reads and writes them later.
-    unsafe {
-        (*A.0.get()).cr3 = first;
-        *B.0.get() = Side {
-            rip: user(limits_user_server),
-            cr3: second,
-            ..core::ptr::read(B.0.get())
-        };
-    }
+    let [first, second] = spaces::build(offset);
     paging::load_root(first);
-    let overhead = run(limits_user_clock, samples.min(64))[0];
-    let mut line = Line;
-    for (id, entry) in [
-        (
-            "limit.crossing",
-            limits_enter_bare as unsafe extern "C" fn(),
-        ),
-        ("limit.roundtrip.cross", limits_enter_switch),
-    ] {
-        LStar::write(VirtAddr::new(entry as *const () as u64));
-        run(limits_user_client, samples.min(64));
-        let ticks = run(limits_user_client, samples);
-        for tick in ticks.iter_mut() {
-            *tick = (tick.saturating_sub(overhead) + BATCH / 2) / BATCH;
-        }
-        ticks.sort_unstable();
-        let _ = write!(line, "\x1ebench {nonce} result {id} {BATCH} {overhead}");
-        for same in ticks.chunk_by(|one, other| one == other) {
-            let _ = write!(line, " {}*{}", same[0], same.len());
-        }
-        let _ = writeln!(line);
+
+    let overhead = run(limits_user_clock, samples.min(64)).0[0];
+    let bench = Bench { nonce, samples };
+    for (id, entry, user, expected) in CROSSINGS {
+        bench.crossing(id, entry, user, expected, overhead)?;
     }
-    let _ = writeln!(line, "\x1ebench {nonce} end");
+    let has = |feature| Cr4::read().contains(feature);
+    if has(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION) {
+        let (entry, user) = (limits_enter_direct, limits_user_pointed);
+        bench.crossing("trap.args.direct", entry, user, Some(SUM), overhead)?;
+    } else {
+        bench.absent("trap.args.direct", "this processor has no STAC and CLAC");
+    }
+
+    let [from, to] = [0, 1].map(|index| COPY[index].address());
+    bench.kernel("limit.copy.4096", limits_kernel_copy, 1, from, to);
+    bench.kernel("switch.cr3", limits_kernel_cr3, BATCH, first, second);
+    if has(Cr4Flags::PCID) {
+        let tagged = [first | 1 | KEEP, second | 2 | KEEP];
+        bench.kernel(
+            "switch.cr3_pcid",
+            limits_kernel_cr3,
+            BATCH,
+            tagged[0],
+            tagged[1],
+        );
+        paging::load_root(first);
+    } else {
+        bench.absent("switch.cr3_pcid", "this processor has no PCID");
+    }
+    // The user's pages, of 4 KiB; the kernel's own are larger.
+    bench.kernel("tlb.warm", limits_kernel_warm, PAGES, first, BUFFER);
+    bench.kernel("tlb.refill", limits_kernel_refill, PAGES, first, BUFFER);
+    let _ = writeln!(Line, "\x1ebench {nonce} end");
     Ok(())
 }
 
-/// Runs user code in the first space and returns its samples, sorted if it is the clock's.
-fn run(code: unsafe extern "C" fn(), samples: usize) -> &'static mut [u64] {
-    // SAFETY: the user code ends in UD2 after it has written `samples` words at BUFFER, which is TICKS; both spaces map the
+/// Handlers of what user code does on purpose. Every other exception resets the machine.
+fn interrupts() {
+    let address = |place: Place| VirtAddr::new(place as *const () as u64);
+    // SAFETY: called once, with interrupts off; the handlers return to user code, or to `limits_run`, inside which alone user
+    // code runs. The vectors' addresses are in the image.
+    unsafe {
+        let idt = &mut *IDT.0.get();
+        idt.invalid_opcode.set_handler_addr(address(limits_fault));
+        let user = PrivilegeLevel::Ring3;
+        idt[0x80]
+            .set_handler_addr(address(limits_int80))
+            .set_privilege_level(user);
+        idt[END]
+            .set_handler_addr(address(limits_done))
+            .set_privilege_level(user);
+        for (vector, handler) in (FIRST_VECTOR..).zip(limits_vectors) {
+            idt[vector]
+                .set_handler_addr(VirtAddr::new(handler))
+                .set_privilege_level(user);
+        }
+        idt.load();
+    }
+}
+
+/// Where results go.
+struct Bench<'a> {
+    nonce: &'a str,
+    samples: usize,
+}
+
+impl Bench<'_> {
+    /// Measures what user code does.
+    fn crossing(
+        &self,
+        id: &str,
+        entry: Place,
+        user: Place,
+        expected: Option<u64>,
+        overhead: u64,
+    ) -> Result<(), &'static str> {
+        LStar::write(VirtAddr::new(entry as *const () as u64));
+        run(user, self.samples.min(64));
+        let (ticks, result) = run(user, self.samples);
+        if expected.is_some_and(|expected| expected != result) {
+            return Err("a trap did not bring what it should");
+        }
+        self.result(id, BATCH, overhead, ticks);
+        Ok(())
+    }
+
+    /// Measures what ring 0 does alone.
+    fn kernel(&self, id: &str, code: Kernel, batch: u64, one: u64, other: u64) {
+        let run = |code: Kernel, samples: usize| {
+            // SAFETY: the code writes `samples` words at TICKS. What it reads, copies and loads into CR3 is mapped or made for it
+            // in `measure`, and both spaces share the kernel half.
+            unsafe {
+                code(TICKS.address(), samples as u64, one, other);
+                &mut (&mut *TICKS.0.get()).0[..samples]
+            }
+        };
+        let clock = run(limits_kernel_clock, self.samples.min(64));
+        let overhead = clock.iter().copied().min().unwrap_or(0);
+        run(code, self.samples.min(64));
+        self.result(id, batch, overhead, run(code, self.samples));
+    }
+
+    fn result(&self, id: &str, batch: u64, overhead: u64, ticks: &mut [u64]) {
+        for tick in ticks.iter_mut() {
+            *tick = (tick.saturating_sub(overhead) + batch / 2) / batch;
+        }
+        ticks.sort_unstable();
+        let _ = write!(
+            Line,
+            "\x1ebench {} result {id} {batch} {overhead}",
+            self.nonce
+        );
+        for same in ticks.chunk_by(|one, other| one == other) {
+            let _ = write!(Line, " {}*{}", same[0], same.len());
+        }
+        let _ = writeln!(Line);
+    }
+
+    fn absent(&self, id: &str, why: &str) {
+        let _ = writeln!(Line, "\x1ebench {} absent {id} {why}", self.nonce);
+    }
+}
+
+/// Runs user code in the first space; returns its samples, sorted if it is the clock's, and its result.
+fn run(code: Place, samples: usize) -> (&'static mut [u64], u64) {
+    // SAFETY: the user code ends with INT after it has written `samples` words at BUFFER, which is TICKS; both spaces map the
     // page of user code and share the kernel half, so that whichever runs, the kernel goes on.
-    let ticks = unsafe {
-        limits_run(user(code), BUFFER, samples as u64);
+    let (ticks, result) = unsafe {
+        let result = limits_run(spaces::user(code), BUFFER, samples as u64);
         let all = &mut *TICKS.0.get();
-        &mut all.0[..samples]
+        (&mut all.0[..samples], result)
     };
     if code as *const () == limits_user_clock as *const () {
         ticks.sort_unstable();
     }
-    ticks
-}
-
-/// Fills a space's tables; returns the root's physical address.
-fn build(space: &Static<Tables>, offset: u64) -> u64 {
-    let physical = |address: u64| address - offset;
-    let base = physical(space.address());
-    let user = Flags::PRESENT | Flags::USER_ACCESSIBLE;
-    let table = (user | Flags::WRITABLE).bits();
-    let data = (user | Flags::WRITABLE | Flags::NO_EXECUTE).bits();
-    let index = (CODE >> 21) as usize;
-    // SAFETY: a static that no CR3 holds yet; every entry is a page of this image, or another of these tables.
-    unsafe {
-        let tables = &mut (*space.0.get()).0;
-        tables[0][0] = (base + 4096) | table;
-        tables[1][0] = (base + 2 * 4096) | table;
-        tables[2][index] = (base + 3 * 4096) | table;
-        tables[3][0] = physical(limits_user as *const () as u64) | user.bits();
-        let pages = (size_of::<Samples>() / 4096) as u64;
-        for page in 0..pages {
-            tables[3][1 + page as usize] = physical(TICKS.address() + page * 4096) | data;
-        }
-    }
-    paging::share_kernel_half(base);
-    base
+    (ticks, result)
 }
 
 /// The serial line.

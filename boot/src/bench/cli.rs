@@ -1,6 +1,6 @@
 //! The options of `cargo bench`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -13,7 +13,7 @@ use crate::status::Status;
 
 /// Measures what crossings of the kernel cost.
 ///
-/// Exit status: 0 all was measured, 1 something could not be, 2 wrong usage or an error on the host.
+/// Exit status: 0 all was measured, 1 something could not be or has become dearer (--compare), 2 wrong usage or an error on the host.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "suite", bin_name = "cargo bench --")]
 pub struct Arguments {
@@ -23,7 +23,7 @@ pub struct Arguments {
     /// What to count
     #[arg(long, value_enum, default_value_t)]
     pub clock: Clock,
-    /// Folder for results.json [default: target/bench]
+    /// Folder for results.json, results.csv and report.html [default: target/bench]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// List the ids and what they measure
@@ -32,6 +32,13 @@ pub struct Arguments {
     /// Fewer samples
     #[arg(long)]
     pub quick: bool,
+    /// Print what changed since an earlier run; on the instruction clock, and for the same compiler, a median that grew by more
+    /// than 2% (10% with a device) makes the exit status 1
+    #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
+    pub compare: Option<PathBuf>,
+    /// Make the README's table, the book's chapter of results and the tests' baseline from this run
+    #[arg(long, conflicts_with_all = ["only", "quick", "peer", "clock"])]
+    pub publish: bool,
     /// Measure what another system on the same emulator can do, too, and only that (ids `http.…`)
     #[arg(long, value_enum)]
     pub peer: Option<Peer>,
@@ -99,14 +106,11 @@ impl Arguments {
         Ok(wanted)
     }
 
-    /// Where results go. Cargo runs a benchmark in its package's folder; the person is in `$PWD`.
+    /// Where results go.
     pub fn folder(&self) -> PathBuf {
         match &self.out {
             None => paths::root().join("target/bench"),
-            Some(folder) => std::env::var_os("PWD")
-                .map(PathBuf::from)
-                .unwrap_or_default()
-                .join(folder),
+            Some(folder) => here(folder),
         }
     }
 
@@ -114,6 +118,12 @@ impl Arguments {
     pub fn samples(&self) -> usize {
         if self.quick { 200 } else { 10_000 }
     }
+}
+
+/// A path as the person means it. Cargo runs a benchmark in its package's folder; the person is in `$PWD`.
+pub fn here(path: &Path) -> PathBuf {
+    let folder = std::env::var_os("PWD").map(PathBuf::from);
+    folder.unwrap_or_default().join(path)
 }
 
 /// What `--list` does.
@@ -150,6 +160,14 @@ mod tests {
         assert_eq!(names(&[]).expect("all are there").len(), ids::ALL.len());
         assert!(names(&["--only", "nothing"]).is_err());
         assert!(names(&["--only", "("]).is_err());
+        assert!(Arguments::typed(&["--publish"]).is_ok());
+        for less in [
+            ["--publish", "--quick"],
+            ["--publish", "--clock=time"],
+            ["--publish", "--only=trap"],
+        ] {
+            assert!(Arguments::typed(&less).is_err(), "{less:?}");
+        }
         let with_time = names(&["--clock", "time"]).expect("some are there");
         assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));
     }

@@ -9,6 +9,8 @@ pub enum Said {
     Result(Measured),
     /// An id could not be measured, and why.
     Failed(String, String),
+    /// This processor lacks what an id is about, and what that is.
+    Absent(String, String),
     /// What is to be traced begins.
     Ready,
     /// Nothing follows.
@@ -69,6 +71,10 @@ fn parse(line: &str) -> Option<Said> {
             let (id, reason) = rest.split_once(' ')?;
             Some(Said::Failed(id.into(), reason.into()))
         }
+        "absent" => {
+            let (id, reason) = rest.split_once(' ')?;
+            Some(Said::Absent(id.into(), reason.into()))
+        }
         "result" => {
             let mut words = rest.split_whitespace();
             let id = words.next()?.to_string();
@@ -97,14 +103,20 @@ mod tests {
     #[test]
     fn lines_are_found_and_read() {
         let serial = b"noise\r\n\x1ebench n1 result a.b 16 21 110*3 120*1\r\n\x1ebench n0 end\r\n\
-            \x1ebench n1 failed c no such id\r\n\x1ebench n1 result d 1\r\n\x1ebench n1 end\r\n";
+            \x1ebench n1 failed c no such id\r\n\x1ebench n1 result d 1\r\n\x1ebench n1 absent e none\r\n\x1ebench n1 end\r\n";
         for size in [1, 7, serial.len()] {
             let mut lines = Lines::new("n1");
             let said: Vec<_> = serial
                 .chunks(size)
                 .flat_map(|bytes| lines.feed(bytes))
                 .collect();
-            let [Ok(Said::Result(a)), Ok(failed), Err(damaged), Ok(Said::End)] = said.as_slice()
+            let [
+                Ok(Said::Result(a)),
+                Ok(failed),
+                Err(damaged),
+                Ok(absent),
+                Ok(Said::End),
+            ] = said.as_slice()
             else {
                 panic!("{said:?}")
             };
@@ -112,6 +124,7 @@ mod tests {
             assert_eq!(a.counts.summary().map(|s| (s.n, s.max)), Some((4, 120)));
             assert_eq!(*failed, Said::Failed("c".into(), "no such id".into()));
             assert_eq!(damaged, "result d 1");
+            assert_eq!(*absent, Said::Absent("e".into(), "none".into()));
         }
     }
 }

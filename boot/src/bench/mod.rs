@@ -1,16 +1,25 @@
 //! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
 //!
 //! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
-//! a bench system says), [`traced`], [`trace`] and [`gdb`] (what it does, instruction by instruction), [`stats`], [`results`] (the file), [`table`] with [`peers`], [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
+//! a bench system says), [`traced`], [`trace`], [`stages`] and [`gdb`] (what it does, instruction by instruction), [`stats`],
+//! [`results`] (the file) with [`least`] (which row is another's limit), [`table`] with [`peers`], [`report`] with [`curves`] (the page), [`publish`] (the book's chapter),
+//! [`compare`] and [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
 
 pub mod cli;
+pub mod compare;
+pub mod csv;
+pub mod curves;
 pub mod gdb;
 pub mod guest;
 pub mod ids;
+pub mod least;
 pub mod limits;
 pub mod peer;
 pub mod peers;
+pub mod publish;
+pub mod report;
 pub mod results;
+pub mod stages;
 pub mod stats;
 pub mod suite;
 pub mod table;

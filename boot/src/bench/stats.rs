@@ -54,17 +54,13 @@ impl Counts {
         })
     }
 
-    /// Whether samples of the instruction clock may spread like this when no device has a part in them: all but 1 in 20
-    /// (those that an interrupt struck) lie within 2% of the median.
-    pub fn is_plausible(&self) -> bool {
+    /// Samples that lie further than a share `near` from the median.
+    pub fn outliers(&self, near: f64) -> u64 {
         let n: u64 = self.0.values().sum();
         let median = self.rank(n.div_ceil(2)).unwrap_or(0);
-        let near = (median / 50).max(1);
-        let far = self
-            .0
-            .iter()
-            .filter(|(value, _)| value.abs_diff(median) > near);
-        far.map(|(_, count)| count).sum::<u64>() * 20 <= n
+        let near = (median as f64 * near).max(1.0);
+        let far = |(value, _): &(&u64, &u64)| value.abs_diff(median) as f64 > near;
+        self.0.iter().filter(far).map(|(_, count)| count).sum()
     }
 
     fn mean(&self, n: u64, of: impl Fn(f64) -> f64) -> f64 {
@@ -106,22 +102,12 @@ mod tests {
             (100, 1, 50, 99, 100)
         );
         assert_eq!(summary.stddev, 28.866);
-        assert!(!counts.is_plausible());
+        assert_eq!((counts.outliers(0.1), counts.outliers(1.0)), (89, 0));
         assert_eq!(
             Counts::one(7)
                 .summary()
                 .map(|s| (s.median, s.p99, s.stddev)),
             Some((7, 7, 0.0))
         );
-    }
-
-    #[test]
-    fn one_in_twenty_may_be_struck_by_an_interrupt() {
-        let mut counts = Counts::default();
-        counts.add(110, 95);
-        counts.add(900, 5);
-        assert!(counts.is_plausible());
-        counts.add(20, 1);
-        assert!(!counts.is_plausible());
     }
 }

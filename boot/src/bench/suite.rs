@@ -8,11 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection};
 
-use super::cli::{Arguments, Clock};
+use super::cli::{Arguments, Clock, here};
+use super::compare::Comparison;
+use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
 use super::peers;
-use super::results::{Machine, Results, Row};
+use super::publish;
+use super::report;
+use super::results::{Absent, Machine, Results, Row};
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
@@ -49,13 +53,37 @@ struct Suite {
 /// Whatever keeps the suite from going on; results so far are in the file.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let ids = arguments.ids()?;
-    let (results, status) = collect(arguments, &ids)?;
-    let file = results.save(&arguments.folder())?;
-    note(&format!("results in {}", file.display()));
+    // What cannot be compared with is told before anything boots.
+    let old = arguments
+        .compare
+        .as_deref()
+        .map(|file| Results::load(&here(file)));
+    let old = old.transpose()?;
+    let (results, mut status) = collect(arguments, &ids)?;
+    if let Some(old) = &old {
+        let comparison = Comparison::new(old, &results);
+        println!("{comparison}");
+        if !comparison.regressions().is_empty() {
+            status = Status::CommandFailed;
+        }
+    }
+    if arguments.publish && status == Status::Success {
+        publish::publish(&results)?;
+        note(&format!(
+            "README.md, {} and {}",
+            publish::CHAPTER,
+            publish::BASELINE
+        ));
+    }
+    let folder = arguments.folder();
+    note(&format!(
+        "results.json, results.csv and report.html in {}",
+        folder.display()
+    ));
     Ok(status)
 }
 
-/// Measures `ids`, printing rows as they come.
+/// Measures `ids`, printing rows as they come, and writes the files, also those of a run that an error ended.
 ///
 /// # Errors
 /// As [`run`].
@@ -85,26 +113,11 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         table: Table::new(ids.len(), arguments.clock, peers::known()?),
         failures: 0,
     };
-    for source in [
-        Source::Limits,
-        Source::Crossings,
-        Source::Trace,
-        Source::Reads,
-        Source::Files,
-        Source::Section,
-        Source::Boot,
-        Source::File,
-    ] {
-        let ids: Vec<_> = ids
-            .iter()
-            .copied()
-            .filter(|id| id.source == source)
-            .collect();
-        if !ids.is_empty() {
-            let measured = suite.measure(source, &ids);
-            measured.inspect_err(|_| suite.table.clear())?;
-        }
-    }
+    let measured = suite.all(ids);
+    suite.table.clear();
+    csv::save(&suite.results, &suite.folder)?;
+    report::save(&suite.results, &suite.folder)?;
+    measured?;
     suite.table.end();
     let status = if suite.failures == 0 {
         Status::Success
@@ -115,6 +128,30 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
 }
 
 impl Suite {
+    /// One source after the other.
+    fn all(&mut self, ids: &[&'static Id]) -> Result<()> {
+        for source in [
+            Source::Limits,
+            Source::Crossings,
+            Source::Trace,
+            Source::Reads,
+            Source::Files,
+            Source::Section,
+            Source::Boot,
+            Source::File,
+        ] {
+            let ids: Vec<_> = ids
+                .iter()
+                .copied()
+                .filter(|id| id.source == source)
+                .collect();
+            if !ids.is_empty() {
+                self.measure(source, &ids)?;
+            }
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, source: Source, ids: &[&'static Id]) -> Result<()> {
         match source {
             Source::Crossings => self.crossings("bench", ids),
@@ -187,6 +224,13 @@ impl Suite {
                     Ok(Said::Failed(name, reason)) => {
                         if let Some(id) = take(&mut left, &name) {
                             self.failed(id, &reason);
+                        }
+                    }
+                    Ok(Said::Absent(name, why)) => {
+                        if let Some(id) = take(&mut left, &name) {
+                            self.table.failed(id.name, &why);
+                            let id = name;
+                            self.results.absent.push(Absent { id, why });
                         }
                     }
                     Err(line) => {
@@ -275,8 +319,11 @@ impl Suite {
         match Row::new(id, self.clock, measured) {
             Ok(mut row) => {
                 row.note = note;
-                self.table.row(&row);
-                self.results.results.push(row);
+                self.results.add(row);
+                self.results
+                    .results
+                    .last()
+                    .inspect(|row| self.table.row(row));
                 self.results.save(&self.folder).map(drop)
             }
             Err(reason) => {

@@ -34,8 +34,8 @@ impl Table {
             .map(|peer| format!(" {:>11}", format!("({})", peer.name)))
             .collect();
         table.print(&format!(
-            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7}{names} unit",
-            "id", "min", "median", "p99", "max", "stddev", "n"
+            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10} {:>7} {:>7}{names} unit",
+            "id", "min", "median", "p99", "max", "stddev", "n", "/limit"
         ));
         table
     }
@@ -49,11 +49,9 @@ impl Table {
     /// A row is known.
     pub fn row(&self, row: &Row) {
         let summary = &row.summary;
-        let unit = if row.unit == "ticks" {
-            row.clock.name()
-        } else {
-            &row.unit
-        };
+        let unit = row.what();
+        let limit = row.limit.as_ref();
+        let limit = limit.map_or(String::new(), |limit| format!("{:.2}", limit.ratio));
         let peers: String = self
             .peers
             .iter()
@@ -63,7 +61,7 @@ impl Table {
             })
             .collect();
         self.print(&format!(
-            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10.3} {:>7}{peers} {unit}",
+            "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10.3} {:>7} {limit:>7}{peers} {unit}",
             row.id,
             summary.min,
             summary.median,

@@ -9,13 +9,16 @@ use iced_x86::{
 };
 
 use super::gdb::Gdb;
+use super::stages::{self, Stages};
 
 /// Label of the mark before round trips. `apps/crossings/src/traced.rs` has the same.
 pub const ROUND_TRIPS: u32 = 0x7ace_0001;
 /// Label of the mark before an interrupt.
 pub const INTERRUPT: u32 = 0x7ace_0002;
-/// Label of the mark after either.
+/// Label of the mark after each.
 pub const END: u32 = 0x7ace_0003;
+/// Label of the mark before an exception.
+pub const FAULT: u32 = 0x7ace_0004;
 
 /// A mark comes again after fewer steps.
 const MOST_STEPS: usize = 200_000;
@@ -51,7 +54,7 @@ impl Step {
     /// The mark that is set here.
     fn mark(&self) -> Option<u32> {
         let label = (self.rax >> 32) as u32;
-        let known = [ROUND_TRIPS, INTERRUPT, END].contains(&label);
+        let known = [ROUND_TRIPS, INTERRUPT, FAULT, END].contains(&label);
         (!self.in_kernel() && self.is(Mnemonic::Syscall) && known).then_some(label)
     }
 }
@@ -115,10 +118,14 @@ pub struct RoundTrip {
     pub client: u64,
     /// From the client's SYSCALL to the server.
     pub call: Cost,
+    /// The same, by stage.
+    pub call_stages: Stages,
     /// The server's loop, without its SYSCALL.
     pub server: u64,
     /// From the server's SYSCALL to the client.
     pub reply_recv: Cost,
+    /// The same, by stage.
+    pub reply_recv_stages: Stages,
 }
 
 /// Steps the guest from the next mark `from` on to [`END`].
@@ -177,28 +184,34 @@ pub fn round_trip(steps: &[Step]) -> Result<RoundTrip> {
     let reply = steps.iter().position(|step| step.enters(REPLY_RECV));
     let reply = reply.context("no reply in the trace")?;
     let (there, back) = steps.split_at(reply);
-    let (call, server) = one_way(there)?;
-    let (reply_recv, client) = one_way(back)?;
+    let (there, server) = one_way(there)?;
+    let (back, client) = one_way(back)?;
+    let stages = |steps: &[Step]| {
+        let steps: Vec<Instruction> = steps.iter().map(|step| step.instruction).collect();
+        stages::of(&steps)
+    };
     Ok(RoundTrip {
         client,
-        call,
+        call: Cost::of(there),
+        call_stages: stages(there)?,
         server,
-        reply_recv,
+        reply_recv: Cost::of(back),
+        reply_recv_stages: stages(back)?,
     })
 }
 
-/// Splits what begins with a SYSCALL: the cost of the kernel's part, that SYSCALL included, and the user instructions after it.
-fn one_way(steps: &[Step]) -> Result<(Cost, u64)> {
+/// Splits what begins with a SYSCALL: the kernel's part, that SYSCALL included, and the number of user instructions after it.
+fn one_way(steps: &[Step]) -> Result<(&[Step], u64)> {
     let user = steps[1..].iter().position(|step| !step.in_kernel());
     let (kernel, user) = steps.split_at(1 + user.context("the kernel does not return")?);
     ensure!(
         user.iter().all(|step| !step.in_kernel()),
         "something came between: the trace is of no use"
     );
-    Ok((Cost::of(kernel), user.len() as u64))
+    Ok((kernel, user.len() as u64))
 }
 
-/// Instructions from the first of an interrupt's vector to the first of the server that receives it.
+/// Instructions from the first of an interrupt's or exception's vector to the first of the server that receives it.
 ///
 /// # Errors
 /// No interrupt is in the trace.
@@ -238,6 +251,14 @@ mod tests {
     const NOP: &[u8] = &[0x90];
     /// mov [rbx], rcx
     const STORE: &[u8] = &[0x48, 0x89, 0x0b];
+    /// cmp rdi, [r11]
+    const FIND: &[u8] = &[0x49, 0x3b, 0x3b];
+    /// mov rsi, [rdi]
+    const LOAD: &[u8] = &[0x48, 0x8b, 0x37];
+    /// mov [rip], r9
+    const SET: &[u8] = &[0x4c, 0x89, 0x0d, 0, 0, 0, 0];
+    /// mov rsp, [r9]
+    const STACK: &[u8] = &[0x49, 0x8b, 0x21];
     /// add [rbx], rcx
     const ADD: &[u8] = &[0x48, 0x01, 0x0b];
     /// mov cr3, rax
@@ -245,18 +266,14 @@ mod tests {
 
     #[test]
     fn a_round_trip_falls_into_its_parts() {
-        let round = [
-            step(1, CALL, SYSCALL),
-            step(KERNEL, 0, STORE),
-            step(KERNEL, 0, CR3),
-            step(KERNEL, 0, SYSRET),
-            step(9, 0, NOP),
-            step(10, REPLY_RECV, SYSCALL),
-            step(KERNEL, 0, ADD),
-            step(KERNEL, 0, SYSRET),
-            step(3, 0, NOP),
-            step(4, 0, NOP),
-        ];
+        let kernel = |more: &[u8]| {
+            [more, FIND, LOAD, SET, STACK, SYSRET].map(|bytes| step(KERNEL, 0, bytes))
+        };
+        let mut round = vec![step(1, CALL, SYSCALL)];
+        round.extend(kernel(CR3));
+        round.extend([step(9, 0, NOP), step(10, REPLY_RECV, SYSCALL)]);
+        round.extend(kernel(ADD));
+        round.extend([step(3, 0, NOP), step(4, 0, NOP)]);
         let steps: Vec<Step> = round.iter().chain(&round[..1]).copied().collect();
         let trip = round_trip(&steps).expect("it is whole");
         assert_eq!((trip.client, trip.server), (2, 1));
@@ -264,18 +281,19 @@ mod tests {
         assert_eq!(
             trip.call,
             Cost {
-                instructions: 4,
-                memory: 1,
+                instructions: 7,
+                memory: 4,
                 expensive
             }
         );
+        assert_eq!(trip.call_stages, [2, 2, 0, 1, 2]);
         assert_eq!(
             (trip.reply_recv.instructions, trip.reply_recv.memory),
-            (3, 2)
+            (7, 6)
         );
         assert!(round_trip(&round).is_err());
         let mut interrupted = steps;
-        interrupted.insert(9, step(KERNEL, 0, NOP));
+        interrupted.insert(16, step(KERNEL, 0, NOP));
         assert!(round_trip(&interrupted).is_err());
     }
 

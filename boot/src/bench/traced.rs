@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use super::gdb::Gdb;
 use super::guest::{Lines, Said};
-use super::trace::{self, Cost, INTERRUPT, ROUND_TRIPS, RoundTrip};
+use super::stages;
+use super::trace::{self, Cost, FAULT, INTERRUPT, ROUND_TRIPS, RoundTrip};
 use crate::exec;
 use crate::machine::{Event, Machine};
 use crate::qemu::Options;
@@ -22,6 +23,8 @@ pub struct Traced {
     pub trip: RoundTrip,
     /// From an interrupt to its server in another space.
     pub interrupt: Cost,
+    /// From an exception to its handler in another space.
+    pub fault: Cost,
 }
 
 impl Traced {
@@ -42,6 +45,15 @@ impl Traced {
             "ipc.loop.client" => plain(trip.client),
             "ipc.loop.server" => plain(trip.server),
             "irq.to_server" => plain(self.interrupt.instructions),
+            "fault.to_handler" => plain(self.fault.instructions),
+            _ if id.starts_with("ipc.stage.") => {
+                let (way, name) = id.strip_prefix("ipc.stage.")?.split_once('.')?;
+                let stage = stages::NAMES.iter().position(|known| *known == name)?;
+                plain(match way {
+                    "call" => trip.call_stages[stage],
+                    _ => trip.reply_recv_stages[stage],
+                })
+            }
             _ => match id.strip_prefix("ipc.oneway.")?.split_once('.')? {
                 ("call", what) => of(&trip.call, what),
                 ("reply_recv", what) => of(&trip.reply_recv, what),
@@ -77,7 +89,13 @@ pub fn traced(options: &Options) -> Result<Traced> {
     let trip = trace::round_trip(&steps)?;
     let steps = trace::record(&mut gdb, INTERRUPT)?;
     let interrupt = trace::interrupt(&steps)?;
-    Ok(Traced { trip, interrupt })
+    let steps = trace::record(&mut gdb, FAULT)?;
+    let fault = trace::interrupt(&steps)?;
+    Ok(Traced {
+        trip,
+        interrupt,
+        fault,
+    })
 }
 
 fn wait_ready(machine: &Machine, symbols: &Symbols, options: &Options, nonce: &str) -> Result<()> {

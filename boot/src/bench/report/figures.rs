@@ -1,0 +1,348 @@
+//! What the page shows, and what each plot says, from the rows there are.
+
+use anyhow::Result;
+
+use super::super::curves::{self, Curve, Way};
+use super::super::peers::Peer;
+use super::super::results::{Results, Row};
+use super::Figure;
+use super::plot::{self, Bar, COLOURS, Vertical, bytes, thousands};
+
+/// Every figure that has rows.
+pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for device in curves::devices(results) {
+        figures.extend(reads(results, &device)?);
+    }
+    figures.extend(round_trip(results)?);
+    for (title, family, says) in FAMILIES {
+        figures.extend(family_of(results, title, family, says)?);
+    }
+    figures.extend(limits(results)?);
+    for peer in peers {
+        figures.extend(beside(results, peer)?);
+    }
+    Ok(figures)
+}
+
+/// Ids that are compared with each other: title, what their names begin with, and what they are.
+const FAMILIES: [(&str, &str, &str); 6] = [
+    (
+        "Into the kernel and back",
+        "trap.",
+        "What enters, and how the arguments come",
+    ),
+    (
+        "Another address space",
+        "switch.",
+        "The switch by itself, and what it costs afterwards",
+    ),
+    (
+        "After a switch",
+        "tlb.",
+        "What the first access to a page costs, before and after a CR3 write",
+    ),
+    (
+        "A chain of servers",
+        "ipc.chain.",
+        "Each further server costs one more round trip",
+    ),
+    (
+        "Many clients, one server",
+        "ipc.fanin.",
+        "For one request, with so many clients queued",
+    ),
+    (
+        "The limits by themselves",
+        "limit.",
+        "The least that any system could do",
+    ),
+];
+
+/// The curves of a device.
+fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
+    let curves = curves::curves(results, device);
+    // A single size is no curve; it is in the table.
+    if curves.iter().all(|curve| curve.points.len() < 2) {
+        return Ok(None);
+    }
+    let crossovers = curves::crossovers(&curves);
+    let Ok(cost) = plot::curves(&curves, &crossovers, Vertical::Cost) else {
+        return Ok(None);
+    };
+    let mut drawings = vec![cost];
+    // Nothing is copied on any path of some devices.
+    drawings.extend(plot::curves(&curves, &[], Vertical::Copied));
+    let legend = |curve: &Curve| (curve.name(), css(plot::colour(curve)));
+    let mut says = largest(&curves);
+    for (index, crossover) in crossovers.iter().enumerate() {
+        let (number, size) = (index + 1, bytes(crossover.size));
+        let (above, below) = (&crossover.above, &crossover.below);
+        says += &format!(" ({number}) From {size} on, “{above}” costs less than “{below}”.");
+    }
+    if drawings.len() > 1 {
+        says += " The second plot: the bytes that the processor copied for it; what copies none is not in it.";
+    }
+    Ok(Some(Figure {
+        title: format!("Reading {device}: cost over size"),
+        drawings,
+        legend: curves.iter().map(legend).collect(),
+        says,
+        only: format!(r"^read\.[a-z]+\.{device}\."),
+    }))
+}
+
+/// What the largest size that all ways have costs in each.
+fn largest(curves: &[Curve]) -> String {
+    let best = |way: Way, size: u64| {
+        let of = curves.iter().filter(|curve| curve.way == way);
+        let points = of.flat_map(|curve| &curve.points);
+        points
+            .filter(|point| point.0 == size)
+            .map(|point| point.1)
+            .min()
+    };
+    let ways: Vec<Way> = Way::ALL
+        .into_iter()
+        .filter(|way| curves.iter().any(|curve| curve.way == *way))
+        .collect();
+    let sizes = curves.iter().flat_map(|curve| &curve.points);
+    let common = sizes
+        .map(|point| point.0)
+        .filter(|size| ways.iter().all(|way| best(*way, *size).is_some()));
+    let Some(size) = common.max() else {
+        return "No size was measured in every way.".into();
+    };
+    let costs = ways.iter().filter_map(|way| {
+        let cost = thousands(best(*way, size)? as f64);
+        Some(format!("{cost} by {}", way.name()))
+    });
+    let costs: Vec<String> = costs.collect();
+    format!("{} cost {}.", bytes(size as f64), costs.join(", "))
+}
+
+fn css(colour: plotters::style::RGBColor) -> String {
+    let plotters::style::RGBColor(red, green, blue) = colour;
+    format!("rgb({red},{green},{blue})")
+}
+
+/// The parts of a round trip: name, and the row that counts it.
+const PARTS: [(&str, &[&str]); 7] = [
+    ("user loop", &["ipc.loop.client", "ipc.loop.server"]),
+    (
+        "entry",
+        &["ipc.stage.call.entry", "ipc.stage.reply_recv.entry"],
+    ),
+    (
+        "lookup",
+        &["ipc.stage.call.lookup", "ipc.stage.reply_recv.lookup"],
+    ),
+    (
+        "rendezvous",
+        &[
+            "ipc.stage.call.rendezvous",
+            "ipc.stage.reply_recv.rendezvous",
+        ],
+    ),
+    (
+        "switch",
+        &["ipc.stage.call.switch", "ipc.stage.reply_recv.switch"],
+    ),
+    (
+        "exit",
+        &["ipc.stage.call.exit", "ipc.stage.reply_recv.exit"],
+    ),
+    (
+        "kernel",
+        &[
+            "ipc.oneway.call.instructions",
+            "ipc.oneway.reply_recv.instructions",
+        ],
+    ),
+];
+
+/// Where each instruction of a round trip goes.
+fn round_trip(results: &Results) -> Result<Option<Figure>> {
+    let median = |id: &str| results.row(id).map(|row| row.summary.median as f64);
+    let staged = median("ipc.stage.call.entry").is_some();
+    let side = |side: usize, label: &str| {
+        let parts: Option<Vec<(usize, f64)>> = PARTS
+            .iter()
+            .enumerate()
+            .filter(|(_, (name, _))| (*name == "kernel") != staged || *name == "user loop")
+            .map(|(index, (_, ids))| Some((index, median(ids[side])?)))
+            .collect();
+        let parts = parts?;
+        let sum: f64 = parts.iter().map(|part| part.1).sum();
+        Some(Bar {
+            label: label.into(),
+            text: thousands(sum),
+            parts,
+            full: sum,
+        })
+    };
+    let there = side(0, "client, and the kernel's way to the server");
+    let (Some(mut there), Some(mut back)) = (there, side(1, "server, and the kernel's way back"))
+    else {
+        return Ok(None);
+    };
+    let full = there.full.max(back.full);
+    (there.full, back.full) = (full, full);
+    let sum = |name: &str| -> f64 {
+        let part = PARTS.iter().position(|part| part.0 == name);
+        let all = there.parts.iter().chain(&back.parts);
+        all.filter(|(index, _)| Some(*index) == part)
+            .map(|part| part.1)
+            .sum()
+    };
+    let whole: f64 = there
+        .parts
+        .iter()
+        .chain(&back.parts)
+        .map(|part| part.1)
+        .sum();
+    let says = format!(
+        "Of the {whole} instructions of a call and its reply between two spaces, {} are the client's and the server's own.",
+        sum("user loop")
+    );
+    let legend = PARTS.iter().enumerate();
+    let legend = legend.filter(|(index, _)| there.parts.iter().any(|part| part.0 == *index));
+    Ok(Some(Figure {
+        title: "Where each instruction of a message goes".into(),
+        legend: legend
+            .map(|(index, (name, _))| (name.to_string(), css(COLOURS[index])))
+            .collect(),
+        drawings: vec![plot::bars(&[there, back])?],
+        says,
+        only: r"^ipc\.(oneway|loop|stage)\.".into(),
+    }))
+}
+
+/// Rows whose names begin alike, as bars of one scale.
+fn family_of(results: &Results, title: &str, family: &str, says: &str) -> Result<Option<Figure>> {
+    let rows = results.results.iter();
+    let rows: Vec<&Row> = rows.filter(|row| row.id.starts_with(family)).collect();
+    if rows.len() < 2 {
+        return Ok(None);
+    }
+    let full = rows.iter().map(|row| row.summary.median).max();
+    let bars: Vec<Bar> = rows
+        .iter()
+        .map(|row| Bar {
+            label: row.id.clone(),
+            text: thousands(row.summary.median as f64),
+            parts: vec![(2, row.summary.median as f64)],
+            full: full.unwrap_or(1).max(1) as f64,
+        })
+        .collect();
+    let (least, most) = (
+        rows.iter().min_by_key(|row| row.summary.median),
+        rows.iter().max_by_key(|row| row.summary.median),
+    );
+    let (Some(least), Some(most)) = (least, most) else {
+        return Ok(None);
+    };
+    Ok(Some(Figure {
+        title: title.into(),
+        drawings: vec![plot::bars(&bars)?],
+        legend: Vec::new(),
+        says: format!(
+            "{says}: from {} ({}) to {} ({}) {}.",
+            least.summary.median,
+            least.id,
+            most.summary.median,
+            most.id,
+            most.what()
+        ),
+        only: format!("^{}", family.replace('.', r"\.")),
+    }))
+}
+
+/// How many times its limit each row is.
+fn limits(results: &Results) -> Result<Option<Figure>> {
+    let with = results.results.iter();
+    let with: Vec<(&Row, f64, &str)> = with
+        .filter_map(|row| {
+            Some((
+                row,
+                row.limit.as_ref()?.ratio,
+                row.limit.as_ref()?.id.as_str(),
+            ))
+        })
+        .collect();
+    let Some((worst, most, limit)) = with.iter().max_by(|one, other| one.1.total_cmp(&other.1))
+    else {
+        return Ok(None);
+    };
+    let bars: Vec<Bar> = with
+        .iter()
+        .map(|(row, ratio, limit)| Bar {
+            label: format!("{} / {limit}", row.id),
+            text: format!("{ratio:.2}"),
+            parts: vec![(0, 1.0), (1, (ratio - 1.0).max(0.0))],
+            full: *most,
+        })
+        .collect();
+    let says = format!(
+        "What no system could do for less, and what Postern needs beyond; the furthest from it is {}: {most:.1} times {limit}.",
+        worst.id
+    );
+    Ok(Some(Figure {
+        title: "Times the limit".into(),
+        drawings: vec![plot::bars(&bars)?],
+        legend: vec![
+            ("limit".into(), css(COLOURS[0])),
+            ("beyond it".into(), css(COLOURS[1])),
+        ],
+        says,
+        only: "^(limit|trap|ipc|fault|read)".into(),
+    }))
+}
+
+/// Ours and a peer's figures, for the same operation.
+fn beside(results: &Results, peer: &Peer) -> Result<Option<Figure>> {
+    let both = results
+        .results
+        .iter()
+        .filter(|row| row.clock == super::super::cli::Clock::Instructions);
+    let both: Vec<(&Row, u64)> = both
+        .filter_map(|row| Some((row, *peer.figures.get(&row.id)?)))
+        .collect();
+    if both.is_empty() {
+        return Ok(None);
+    }
+    let mut bars = Vec::new();
+    for (row, theirs) in &both {
+        let ours = row.summary.median;
+        let full = ours.max(*theirs).max(1) as f64;
+        let times = *theirs as f64 / ours.max(1) as f64;
+        for (label, value, colour) in [
+            (row.id.clone(), ours, 2),
+            (format!("{}, {times:.1} times", peer.name), *theirs, 6),
+        ] {
+            bars.push(Bar {
+                label,
+                text: thousands(value as f64),
+                parts: vec![(colour, value as f64)],
+                full,
+            });
+        }
+    }
+    let less = both
+        .iter()
+        .filter(|(row, theirs)| row.summary.median < *theirs)
+        .count();
+    Ok(Some(Figure {
+        title: format!("Beside {}", peer.name),
+        drawings: vec![plot::bars(&bars)?],
+        legend: vec![
+            ("Postern".into(), css(COLOURS[2])),
+            (peer.name.clone(), css(COLOURS[6])),
+        ],
+        says: format!(
+            "Postern needs less for {less} of {}; the longer bar of each pair fills the width.",
+            both.len()
+        ),
+        only: "^(trap|ipc|fault|irq|cap|space|thread|kernel)".into(),
+    }))
+}
