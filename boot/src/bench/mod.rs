@@ -8,6 +8,7 @@ pub mod gdb;
 pub mod guest;
 pub mod ids;
 pub mod limits;
+pub mod matrix;
 pub mod peer;
 pub mod peers;
 pub mod results;

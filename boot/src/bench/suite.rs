@@ -27,6 +27,8 @@ use crate::{exec, toolchain};
 
 /// No healthy boot of a bench system takes longer; it only ends those that hang.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Ids that one boot measures at most, where they are words of a command line.
+const ONE_BOOT: usize = 60;
 /// Boots of the default system for `boot.prompt`.
 const BOOTS: usize = 3;
 
@@ -89,6 +91,8 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         Source::Limits,
         Source::Crossings,
         Source::Trace,
+        Source::Call,
+        Source::Trap,
         Source::Reads,
         Source::Files,
         Source::Section,
@@ -119,12 +123,9 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings("bench", ids),
             Source::Section => self.crossings("section", ids),
-            Source::Reads => {
-                self.options.null_disk = true;
-                let measured = self.crossings("reads", ids);
-                self.options.null_disk = false;
-                measured
-            }
+            Source::Call => self.with_null_disk(ids, |suite, ids| suite.ring0("library-os", ids)),
+            Source::Trap => self.with_null_disk(ids, |suite, ids| suite.ring0("monolith", ids)),
+            Source::Reads => self.with_null_disk(ids, |suite, ids| suite.crossings("reads", ids)),
             Source::Files => {
                 let disk = volume::make()?;
                 self.options.disks = vec![disk.path().into()];
@@ -150,12 +151,41 @@ impl Suite {
         self.guest(&system, &nonce, &[], ids)
     }
 
-    /// Boots what takes the kernel's place.
+    /// Measures with a disk that answers at once.
+    fn with_null_disk(
+        &mut self,
+        ids: &[&'static Id],
+        measure: impl Fn(&mut Suite, &[&'static Id]) -> Result<()>,
+    ) -> Result<()> {
+        self.options.null_disk = true;
+        // A command line has room for so many.
+        let measured = ids.chunks(ONE_BOOT).try_for_each(|ids| measure(self, ids));
+        self.options.null_disk = false;
+        measured
+    }
+
+    /// Boots the limits in the kernel's place, which measures all it has.
     fn limits(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.in_kernels_place("limits", &[], ids)
+    }
+
+    /// Boots drivers at ring 0 in the kernel's place.
+    fn ring0(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
+        let names: Vec<&str> = ids.iter().map(|id| id.name).collect();
+        self.in_kernels_place(system, &names, ids)
+    }
+
+    /// Boots a system with a command line: nonce, samples, and what else it wants.
+    fn in_kernels_place(
+        &mut self,
+        system: &str,
+        words: &[&str],
+        ids: &[&'static Id],
+    ) -> Result<()> {
         let nonce = exec::nonce();
-        let words = format!("{nonce} {}", self.samples);
+        let words = format!("{nonce} {} {}", self.samples, words.join(" "));
         let more = ["-append".into(), words.into()];
-        self.guest(&System::load("limits")?, &nonce, &more, ids)
+        self.guest(&System::load(system)?, &nonce, &more, ids)
     }
 
     /// Boots a bench system and takes what it says.

@@ -1,0 +1,311 @@
+//! `read` and `write` of every device, whoever asks: the application itself, or a system call.
+
+use crate::memory;
+use crate::{Machine, bus, interrupts};
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::ptr::NonNull;
+use disk::device::{Device as _, Operation, PIECES, Piece, Pieces};
+use disk::driver::Disk;
+use disk::range::{Chunk, SECTOR, clip};
+use heapless::Vec;
+use libsys::proto::io::IoError;
+use microkernel::arch::cpu;
+use null::Null;
+use virtio::transport::MsiX;
+
+/// Ids of virtio block devices (virtio 1.2, 4.1.2.1 and 5).
+const BLOCK: [u16; 2] = [0x1001, 0x1042];
+/// The disk has one request at a time.
+const SLOT: usize = 0;
+
+/// A device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Nothing to read; takes everything.
+    Null,
+    /// Zeros without end.
+    Zero,
+    /// The first disk.
+    Disk,
+}
+
+impl Name {
+    /// The device with a number.
+    pub fn of(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Null),
+            1 => Some(Self::Zero),
+            2 => Some(Self::Disk),
+            _ => None,
+        }
+    }
+
+    /// The device of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "null" => Some(Self::Null),
+            "zero" => Some(Self::Zero),
+            "disk" => Some(Self::Disk),
+            _ => None,
+        }
+    }
+}
+
+/// Whether bytes that a device could move itself are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The device writes the caller's memory.
+    Direct,
+    /// It writes the driver's, and the bytes are copied.
+    Copied,
+}
+
+/// Memory of whoever asks.
+pub trait Memory {
+    /// Bytes.
+    fn length(&self) -> usize;
+
+    /// The longest contiguous piece of at most `most` bytes from `offset` on (all inside), if it may be read, or written. It stays
+    /// the caller's memory as long as this value lives, and no Rust reference points there.
+    fn piece(&self, offset: usize, most: usize, write: bool) -> Option<Piece>;
+}
+
+/// The application's own memory.
+pub struct Own {
+    address: NonNull<u8>,
+    length: usize,
+}
+
+impl Own {
+    /// A buffer, for as long as the call lasts that it is given to.
+    pub fn new(bytes: &mut [u8]) -> Self {
+        Self {
+            address: NonNull::from(&mut *bytes).cast(),
+            length: bytes.len(),
+        }
+    }
+}
+
+impl Memory for Own {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    #[inline(always)]
+    fn piece(&self, offset: usize, most: usize, _: bool) -> Option<Piece> {
+        // SAFETY: inside the buffer.
+        let address = unsafe { self.address.add(offset) };
+        Some(Piece {
+            address,
+            physical: memory::physical(address.as_ptr() as u64),
+            bytes: most as u32,
+        })
+    }
+}
+
+/// All devices.
+pub struct Devices {
+    disk: Option<Disk<Machine, MsiX>>,
+    /// What keeps callers' memory while a device has it: they wait, so nothing need be.
+    owner: Rc<()>,
+}
+
+impl Devices {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// One cannot be used, in words.
+    pub fn find() -> Result<Self, &'static str> {
+        let disk = match bus::connect(&BLOCK, interrupts::FIRST)? {
+            None => None,
+            Some(transport) => Some(Disk::new(transport).map_err(|_| "the disk cannot be used")?),
+        };
+        Ok(Self {
+            disk,
+            owner: Rc::new(()),
+        })
+    }
+
+    /// Reads from byte `offset` of a device into memory. Returns how many bytes came: 0 at the end.
+    ///
+    /// # Errors
+    /// As the servers say.
+    #[inline(always)]
+    pub fn read(
+        &mut self,
+        name: Name,
+        how: How,
+        offset: u64,
+        memory: &impl Memory,
+    ) -> Result<usize, IoError> {
+        match name {
+            Name::Null => put(memory, 0, Null::EMPTY.read(memory.length())),
+            Name::Zero => zeros(memory),
+            Name::Disk => self.transfer(false, how, offset, memory),
+        }
+    }
+
+    /// Writes memory to a device, from its byte `offset` on. Returns how many bytes went.
+    ///
+    /// # Errors
+    /// As the servers say. `BadRequest`: not whole sectors of a disk.
+    #[inline(always)]
+    pub fn write(
+        &mut self,
+        name: Name,
+        how: How,
+        offset: u64,
+        memory: &impl Memory,
+    ) -> Result<usize, IoError> {
+        match name {
+            Name::Null => Ok(Null::EMPTY.write(memory.length())),
+            Name::Zero => Ok(Null::ZEROS.write(memory.length())),
+            Name::Disk => self.transfer(true, how, offset, memory),
+        }
+    }
+
+    /// Moves bytes between the disk and memory.
+    #[inline(never)]
+    fn transfer(
+        &mut self,
+        write: bool,
+        how: How,
+        offset: u64,
+        memory: &impl Memory,
+    ) -> Result<usize, IoError> {
+        let disk = self.disk.as_mut().ok_or(IoError::NoDevice)?;
+        if write && disk.is_read_only() {
+            return Err(IoError::ReadOnly);
+        }
+        let length = clip(offset, memory.length(), disk.size()).ok_or(IoError::BeyondEnd)?;
+        let whole = offset.is_multiple_of(SECTOR as u64) && length.is_multiple_of(SECTOR);
+        if write && !whole {
+            return Err(IoError::BadRequest);
+        }
+        let mut done = 0;
+        while done < length {
+            let at = offset + done as u64;
+            done += match how {
+                How::Direct if whole => {
+                    let (pieces, bytes) = pieces(memory, done..length, !write)?;
+                    let (sector, sectors) = (at / SECTOR as u64, bytes / SECTOR);
+                    let owner = self.owner.clone();
+                    // SAFETY: `Memory::piece` gives contiguous memory of the caller, who waits until this is done.
+                    let pieces =
+                        unsafe { Pieces::new(&pieces, owner) }.ok_or(IoError::BadBuffer)?;
+                    request(disk, write, sector, sectors, Some(pieces))?;
+                    bytes
+                }
+                _ => {
+                    let chunk = Chunk::first(at, length - done);
+                    let range = chunk.skip..chunk.skip + chunk.bytes;
+                    if write {
+                        take(memory, done, &mut disk.buffer(SLOT)[range.clone()])?;
+                    }
+                    request(disk, write, chunk.sector, chunk.sectors, None)?;
+                    if !write {
+                        put(memory, done, &disk.buffer(SLOT)[range])?;
+                    }
+                    chunk.bytes
+                }
+            };
+        }
+        Ok(length)
+    }
+}
+
+/// A read of `zero:`. Not inlined: what has no bytes to copy need not save registers for it.
+#[inline(never)]
+fn zeros(memory: &impl Memory) -> Result<usize, IoError> {
+    put(memory, 0, Null::ZEROS.read(memory.length()))
+}
+
+/// One request, from its submission to its end. The processor sleeps meanwhile.
+fn request(
+    disk: &mut Disk<Machine, MsiX>,
+    write: bool,
+    sector: u64,
+    sectors: usize,
+    pieces: Option<Box<Pieces>>,
+) -> Result<(), IoError> {
+    let operation = match write {
+        false => Operation::Read { sector, sectors },
+        true => Operation::Write { sector, sectors },
+    };
+    disk.submit(SLOT, operation, pieces);
+    loop {
+        interrupts::wait();
+        if let Some((_, result)) = disk.completed() {
+            return result.map_err(|_| IoError::DeviceError);
+        }
+    }
+}
+
+/// The pieces of a range of memory, whole sectors of it: as many as one request can have. Returns how many bytes they are.
+#[inline(always)]
+fn pieces(
+    memory: &impl Memory,
+    range: core::ops::Range<usize>,
+    write: bool,
+) -> Result<(Vec<Piece, PIECES>, usize), IoError> {
+    let (mut pieces, mut bytes) = (Vec::<Piece, PIECES>::new(), 0);
+    while bytes < range.len() && !pieces.is_full() {
+        let (at, most) = (range.start + bytes, range.len() - bytes);
+        let piece = memory.piece(at, most, write).ok_or(IoError::BadBuffer)?;
+        bytes += piece.bytes as usize;
+        // There is room.
+        let _ = pieces.push(piece);
+    }
+    // Three pieces may end inside a sector: then the last of them, at least a page long, ends earlier.
+    let rest = bytes % SECTOR;
+    if let Some(last) = pieces.last_mut() {
+        last.bytes -= rest as u32;
+    }
+    Ok((pieces, bytes - rest))
+}
+
+/// Copies bytes into memory; returns how many.
+///
+/// # Errors
+/// `BadBuffer`: it may not be written.
+#[inline(always)]
+pub fn put(memory: &impl Memory, offset: usize, bytes: &[u8]) -> Result<usize, IoError> {
+    each(memory, offset, bytes.len(), true, |piece, done, count| {
+        // SAFETY: `count` bytes of the caller's memory, and as many of `bytes`.
+        unsafe { cpu::copy(bytes.as_ptr().add(done) as u64, piece as u64, count as u64) }
+    })
+}
+
+/// Copies bytes out of memory; returns how many.
+///
+/// # Errors
+/// `BadBuffer`: it may not be read.
+#[inline(always)]
+pub fn take(memory: &impl Memory, offset: usize, bytes: &mut [u8]) -> Result<usize, IoError> {
+    let (start, length) = (bytes.as_mut_ptr(), bytes.len());
+    each(memory, offset, length, false, |piece, done, count| {
+        // SAFETY: as in `put`.
+        unsafe { cpu::copy(piece as u64, start.add(done) as u64, count as u64) }
+    })
+}
+
+/// Visits `length` bytes of memory, piece by piece: where each is, how many bytes came before it, and how many it has.
+#[inline(always)]
+fn each(
+    memory: &impl Memory,
+    offset: usize,
+    length: usize,
+    write: bool,
+    mut visit: impl FnMut(*mut u8, usize, usize),
+) -> Result<usize, IoError> {
+    let mut done = 0;
+    while done < length {
+        let piece = memory.piece(offset + done, length - done, write);
+        let piece = piece.ok_or(IoError::BadBuffer)?;
+        let count = piece.bytes as usize;
+        visit(piece.address.as_ptr(), done, count);
+        done += count;
+    }
+    Ok(length)
+}

@@ -1,0 +1,109 @@
+//! From the loader to the program.
+
+use crate::{interrupts, line, memory};
+use bootinfo::{BootInfo, exit};
+use core::fmt::Display;
+use microkernel::arch::{apic, cpu, entry, gdt, ioapic, mmio, paging, port};
+
+/// Makes `$start` (a `fn(&BootInfo) -> Result<(), impl Display>`) the program: entry point and panic handler.
+#[macro_export]
+macro_rules! entry {
+    ($start:path) => {
+        #[cfg(target_os = "none")]
+        #[unsafe(no_mangle)]
+        extern "Rust" fn ring0_main(info: &bootinfo::BootInfo<'static>) -> ! {
+            $crate::start::run(info, $start)
+        }
+
+        #[cfg(target_os = "none")]
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::start::fail(info)
+        }
+
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            $crate::start::on_host($start)
+        }
+    };
+}
+
+#[cfg(target_os = "none")]
+mod bare {
+    use super::{BootInfo, entry, fail};
+    use microkernel::arch::serial;
+
+    core::arch::global_asm!(
+        // The loader's registers: RDI = postcard bytes, RSI = their length.
+        ".pushsection .text.start, \"ax\"",
+        ".global _start",
+        "_start:",
+        "lea rsp, [rip + {stack} + {size}]",
+        "xor ebp, ebp",
+        "call {start}",
+        ".popsection",
+        stack = sym entry::POSTERN_STACK,
+        size = const entry::STACK,
+        start = sym start,
+    );
+
+    unsafe extern "Rust" {
+        safe fn ring0_main(info: &BootInfo<'static>) -> !;
+    }
+
+    extern "C" fn start(info: *const u8, length: usize) -> ! {
+        serial::init();
+        // SAFETY: the loader passes the address and length of its postcard bytes, in the physical map, which nobody changes.
+        let bytes = unsafe { core::slice::from_raw_parts(info, length) };
+        match postcard::from_bytes::<BootInfo<'static>>(bytes) {
+            Ok(info) if info.version == bootinfo::VERSION => ring0_main(&info),
+            _ => fail("not this version's boot information"),
+        }
+    }
+}
+
+/// Sets the machine up and runs the program to its end, which is the machine's.
+pub fn run<E: Display>(
+    info: &BootInfo<'static>,
+    start: fn(&BootInfo<'static>) -> Result<(), E>,
+) -> ! {
+    gdt::init();
+    interrupts::init();
+    cpu::init();
+    paging::load_root(mmio::build_root(info.kernel_virtual - info.kernel.start));
+    apic::init(info.acpi.local_apic);
+    ioapic::init(&info.acpi.io_apics);
+    memory::init(info);
+    match start(info) {
+        Ok(()) => end(exit::SUCCESS),
+        Err(why) => {
+            line::print(format_args!("{why}\n"));
+            end(exit::COMMAND_FAILED)
+        }
+    }
+}
+
+/// Refuses to run the program on a host.
+#[cfg(not(target_os = "none"))]
+pub fn on_host<E>(_start: fn(&BootInfo<'static>) -> Result<(), E>) -> ! {
+    eprintln!(
+        "This runs on a bare machine: type `cargo bench -- --only read` in the workspace's folder."
+    );
+    std::process::exit(2)
+}
+
+/// The program's stack, from its end on downwards.
+pub fn stack() -> u64 {
+    entry::stack_bounds().1
+}
+
+/// Says why the machine cannot go on, and ends it.
+pub fn fail(why: impl Display) -> ! {
+    line::print(format_args!("{why}\n"));
+    end(exit::KERNEL_PANIC)
+}
+
+/// Ends the machine.
+pub fn end(value: u8) -> ! {
+    port::end_machine(value)
+}

@@ -1,0 +1,162 @@
+//! The matrix: `read` and `write`, in each of three structures, of each device, in each size, on each way for the bytes.
+
+use super::ids::{Id, Source};
+
+/// Bytes of an operation.
+const SIZES: [usize; 12] = [
+    0,
+    1,
+    16,
+    64,
+    256,
+    512,
+    1 << 10,
+    4 << 10,
+    16 << 10,
+    64 << 10,
+    256 << 10,
+    1 << 20,
+];
+
+/// Bytes of a disk's sector: the device moves whole ones.
+const SECTOR: usize = 512;
+
+/// How a program asks.
+struct Structure {
+    /// In ids.
+    name: &'static str,
+    source: Source,
+    about: &'static str,
+}
+
+const STRUCTURES: [Structure; 3] = [
+    Structure {
+        name: "call",
+        source: Source::Call,
+        about: "function call",
+    },
+    Structure {
+        name: "trap",
+        source: Source::Trap,
+        about: "system call of the monolith",
+    },
+    Structure {
+        name: "ipc",
+        source: Source::Reads,
+        about: "message",
+    },
+];
+
+/// What is asked.
+struct Device {
+    /// In ids.
+    name: &'static str,
+    /// Whether a device has a part in it.
+    hardware: bool,
+    /// Which sizes can be read and written.
+    reads: fn(usize) -> bool,
+    writes: fn(usize) -> bool,
+    /// Whether there is more than one way for so many bytes.
+    ways: fn(usize) -> bool,
+}
+
+const DEVICES: [Device; 2] = [
+    Device {
+        name: "null",
+        hardware: false,
+        reads: |_| true,
+        writes: |size| size > 0,
+        ways: |_| false,
+    },
+    Device {
+        name: "disk",
+        hardware: true,
+        reads: |size| size > 0,
+        writes: whole_sectors,
+        ways: whole_sectors,
+    },
+];
+
+/// Whether the device itself can move so many bytes.
+fn whole_sectors(size: usize) -> bool {
+    size > 0 && size.is_multiple_of(SECTOR)
+}
+
+/// All of it, in the order of the table.
+pub fn ids() -> Vec<Id> {
+    let mut ids = Vec::new();
+    for device in &DEVICES {
+        for (verb, allowed) in [("read", device.reads), ("write", device.writes)] {
+            for structure in &STRUCTURES {
+                for size in SIZES.into_iter().filter(|size| allowed(*size)) {
+                    ids.push(id(verb, structure, device, size, None));
+                    if (device.ways)(size) {
+                        let each = WAYS.iter();
+                        ids.extend(each.map(|way| id(verb, structure, device, size, Some(way))));
+                    }
+                }
+            }
+        }
+    }
+    ids
+}
+
+/// The ways that have rows of their own beside the default, which is the best for the size.
+const WAYS: [(&str, &str); 2] = [
+    ("copy", "copied from or to a buffer of the driver"),
+    (
+        "shared",
+        "moved by the device from or to the caller's memory",
+    ),
+];
+
+fn id(
+    verb: &str,
+    structure: &Structure,
+    device: &Device,
+    size: usize,
+    way: Option<&(&str, &str)>,
+) -> Id {
+    let (suffix, how) = match way {
+        Some((suffix, how)) => (format!(".{suffix}"), format!(", {how}")),
+        None => (String::new(), String::new()),
+    };
+    let name = format!("{verb}.{}.{}.{size}{suffix}", structure.name, device.name);
+    let about = format!(
+        "{verb} of {size} bytes of {} by {}{how}",
+        device.name, structure.about
+    );
+    // There is one list of ids in a process.
+    Id {
+        name: name.leak(),
+        source: structure.source,
+        unit: "ticks",
+        device: device.hardware,
+        about: about.leak(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_structure_has_the_same_rows() {
+        let ids = ids();
+        let rows = |structure: &str| -> Vec<String> {
+            let infix = format!(".{structure}.");
+            let own = ids.iter().filter(|id| id.name.contains(&infix));
+            own.map(|id| id.name.replacen(&infix, ".", 1)).collect()
+        };
+        assert_eq!(rows("call"), rows("trap"));
+        assert_eq!(rows("call"), rows("ipc"));
+        for name in [
+            "read.call.null.0",
+            "read.trap.disk.4096.copy",
+            "write.ipc.disk.1048576.shared",
+        ] {
+            assert!(ids.iter().any(|id| id.name == name), "{name}");
+        }
+        assert!(!ids.iter().any(|id| id.name == "read.ipc.disk.0"));
+    }
+}
