@@ -8,6 +8,7 @@ use postern::bench::cli::Arguments;
 use postern::bench::guest::{Lines, Said};
 use postern::bench::limits::Limits;
 use postern::bench::results::Results;
+use postern::bench::ring0;
 use postern::bench::suite;
 use postern::qemu::Options;
 use postern::run::{self, Booted, Outcome};
@@ -23,9 +24,16 @@ const STRUCTURES: [(&str, &str); 3] = [
     ("ipc", "reads"),
 ];
 
-/// Boots a system with words for the program that measures. Returns how it ended and what it said.
-fn boot(name: &str, options: &Options, words: &[String]) -> (Outcome, Vec<Said>) {
+/// Boots a system with words for the program that measures, and a flash. Returns how it ended and what it said.
+fn boot(
+    name: &str,
+    options: &Options,
+    flash: Option<&Path>,
+    words: &[String],
+) -> (Outcome, Vec<Said>) {
     let _seat = seat();
+    let mut options = options.clone();
+    let machine = ring0::machine(flash).expect("there is such a machine");
     let mut system = System::load(name).expect("it comes with Postern");
     let nonce = exec::nonce();
     let mut more: Vec<OsString> = Vec::new();
@@ -33,15 +41,17 @@ fn boot(name: &str, options: &Options, words: &[String]) -> (Outcome, Vec<Said>)
         Some(program) => {
             program.args = ["measure", &nonce, "1"].map(String::from).to_vec();
             program.args.extend_from_slice(words);
+            options.flash = flash.map(Path::to_path_buf);
         }
         None => {
-            let line = format!("{nonce} 1 {}", words.join(" "));
+            let line = format!("{nonce} 1 {} {}", machine.words, words.join(" "));
             more.extend(["-append".into(), line.into()]);
+            more.extend_from_slice(&machine.arguments);
         }
     }
-    let Booted { machine, .. } = &mut run::boot_with(options, &system, &more).expect("it boots");
+    let Booted { machine, .. } = &mut run::boot_with(&options, &system, &more).expect("it boots");
     let (mut lines, mut said) = (Lines::new(&nonce), Vec::new());
-    let outcome = run::attend(machine, options, &mut |bytes| {
+    let outcome = run::attend(machine, &options, &mut |bytes| {
         said.extend(lines.feed(bytes).into_iter().flatten());
         Ok(())
     });
@@ -57,11 +67,14 @@ fn digest(bytes: &[u8]) -> u64 {
 
 #[test]
 fn all_three_return_the_same_bytes() {
-    let disk = tempfile::NamedTempFile::new().expect("a file");
     let bytes: Vec<u8> = (0..2u32 << 20)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
-    std::fs::write(disk.path(), &bytes).expect("it can be written");
+    let [disk, flash] = [bytes.len(), 1 << 20].map(|size| {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), &bytes[..size]).expect("it can be written");
+        file
+    });
     let options = Options {
         disks: vec![disk.path().into()],
         read_only: true,
@@ -76,10 +89,13 @@ fn all_three_return_the_same_bytes() {
         "disk.70000.copy",
         "disk.1048576.copy",
         "disk.1048576.shared",
+        "flash.1",
+        "flash.511",
+        "flash.262144",
     ];
     for (structure, system) in STRUCTURES {
         let ids = parts.map(|part| format!("digest.{structure}.{part}"));
-        let (outcome, said) = boot(system, &options, &ids);
+        let (outcome, said) = boot(system, &options, Some(flash.path()), &ids);
         assert_eq!(outcome.status, Status::Success, "{}", outcome.log);
         let size = |id: &str| -> usize {
             let size = id.split('.').nth(3).and_then(|size| size.parse().ok());
@@ -107,9 +123,17 @@ fn the_monolith_refuses_mistakes_and_goes_on() {
         timeout: Some(LIMIT),
         ..Options::default()
     };
-    let (outcome, _) = boot("monolith", &options, &["mistakes=1".into()]);
+    let (outcome, _) = boot("monolith", &options, None, &["mistakes=1".into()]);
     assert_eq!(outcome.status, Status::Success, "{}", outcome.log);
 }
+
+/// The driver crates, and a server that is made of each.
+const DRIVERS: [(&str, &str); 4] = [
+    ("disk", "disk"),
+    ("flash", "flash"),
+    ("null", "null"),
+    ("virtio", "disk"),
+];
 
 /// The files of a driver crate that a binary is made of, and where they lie.
 fn files(target: &Path, binary: &str, driver: &str) -> BTreeSet<String> {
@@ -133,7 +157,7 @@ fn the_drivers_are_the_same_in_all_three() {
         postern::image::build(&system).expect("it builds");
     }
     let (kernels, programs) = (paths::kernel_target(&[]), paths::bare_target());
-    for (driver, server) in [("disk", "disk"), ("null", "null"), ("virtio", "disk")] {
+    for (driver, server) in DRIVERS {
         let own = files(&programs, server, driver);
         assert!(own.iter().any(|file| file.ends_with("/lib.rs")), "{own:?}");
         for binary in ["library-os", "monolith"] {

@@ -27,6 +27,7 @@ pub fn row(samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
         "null" => "null:",
         "zero" => "zero:",
         "disk" => "disk:0",
+        "flash" => "flash:0",
         _ => return Err("there is no such device".into()),
     };
     let handle = Handle::open(name).map_err(refused)?;

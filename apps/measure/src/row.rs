@@ -168,7 +168,15 @@ impl<'a> Row<'a> {
                 })
             }
             Verb::Read => self.sampled(samples, port, |port, part| port.read(part)),
-            Verb::Write => self.sampled(samples, port, |port, part| port.write(part)),
+            Verb::Write => {
+                // Of a flash each write erases, or it would be none: bits can only be cleared.
+                let samples = if self.device == "flash" {
+                    samples.min(FEWEST)
+                } else {
+                    samples
+                };
+                self.sampled(samples, port, |port, part| port.write(part))
+            }
             Verb::Digest => {
                 all(self.size, |part| port.read(part))?;
                 Ok(Samples {
@@ -195,10 +203,25 @@ impl<'a> Row<'a> {
         let port = RefCell::new(port);
         clock::singles(
             samples,
-            || told(port.borrow_mut().prepare()),
+            || {
+                if self.verb == Verb::Write {
+                    change(&mut port.borrow_mut().bytes()[..size]);
+                }
+                told(port.borrow_mut().prepare())
+            },
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )
     }
+}
+
+/// Changes each byte, so that some of its bits are set and some are cleared.
+fn change(bytes: &mut [u8]) {
+    let value = if bytes.first() == Some(&0x55) {
+        0xaa
+    } else {
+        0x55
+    };
+    bytes.fill(value);
 }
 
 /// Moves `size` bytes, as many at a time as the system wants to.

@@ -1,7 +1,10 @@
 //! `read` and `write` of every device, whoever asks: the application itself, or a system call.
 
+use crate::flash::{self, Registers};
 use crate::memory;
 use crate::{Machine, bus, interrupts};
+use ::flash::chip::{BLOCK, Chip};
+use ::flash::raw;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::ptr::NonNull;
@@ -10,12 +13,12 @@ use disk::driver::Disk;
 use disk::range::{Chunk, SECTOR, clip};
 use heapless::Vec;
 use libsys::proto::io::IoError;
-use microkernel::arch::cpu;
+use microkernel::arch::{apic, cpu};
 use null::Null;
 use virtio::transport::MsiX;
 
 /// Ids of virtio block devices (virtio 1.2, 4.1.2.1 and 5).
-const BLOCK: [u16; 2] = [0x1001, 0x1042];
+const DISKS: [u16; 2] = [0x1001, 0x1042];
 /// The disk has one request at a time.
 const SLOT: usize = 0;
 
@@ -28,6 +31,8 @@ pub enum Name {
     Zero,
     /// The first disk.
     Disk,
+    /// The flash, but for its last blocks.
+    Flash,
 }
 
 impl Name {
@@ -37,6 +42,7 @@ impl Name {
             0 => Some(Self::Null),
             1 => Some(Self::Zero),
             2 => Some(Self::Disk),
+            3 => Some(Self::Flash),
             _ => None,
         }
     }
@@ -47,6 +53,7 @@ impl Name {
             "null" => Some(Self::Null),
             "zero" => Some(Self::Zero),
             "disk" => Some(Self::Disk),
+            "flash" => Some(Self::Flash),
             _ => None,
         }
     }
@@ -107,22 +114,28 @@ impl Memory for Own {
 /// All devices.
 pub struct Devices {
     disk: Option<Disk<Machine, MsiX>>,
+    /// The chip, and how many bytes of it are for any use.
+    flash: Option<(Chip<Registers>, u64)>,
+    /// Working memory of writes to it.
+    block: Box<[u8; BLOCK]>,
     /// What keeps callers' memory while a device has it: they wait, so nothing need be.
     owner: Rc<()>,
 }
 
 impl Devices {
-    /// Finds them.
+    /// Finds them: those on the bus, and those that the command line names.
     ///
     /// # Errors
     /// One cannot be used, in words.
-    pub fn find() -> Result<Self, &'static str> {
-        let disk = match bus::connect(&BLOCK, interrupts::FIRST)? {
+    pub fn find(command_line: &str) -> Result<Self, &'static str> {
+        let disk = match bus::connect(&DISKS, interrupts::FIRST)? {
             None => None,
             Some(transport) => Some(Disk::new(transport).map_err(|_| "the disk cannot be used")?),
         };
         Ok(Self {
             disk,
+            flash: flash::find(command_line, apic::calibrate())?,
+            block: Box::new([0; BLOCK]),
             owner: Rc::new(()),
         })
     }
@@ -143,6 +156,7 @@ impl Devices {
             Name::Null => put(memory, 0, Null::EMPTY.read(memory.length())),
             Name::Zero => zeros(memory),
             Name::Disk => self.transfer(false, how, offset, memory),
+            Name::Flash => self.read_flash(offset, memory),
         }
     }
 
@@ -162,7 +176,36 @@ impl Devices {
             Name::Null => Ok(Null::EMPTY.write(memory.length())),
             Name::Zero => Ok(Null::ZEROS.write(memory.length())),
             Name::Disk => self.transfer(true, how, offset, memory),
+            Name::Flash => self.write_flash(offset, memory),
         }
+    }
+
+    /// Copies bytes out of the flash: the chip shows them as memory.
+    #[inline(never)]
+    fn read_flash(&mut self, offset: u64, memory: &impl Memory) -> Result<usize, IoError> {
+        let (chip, size) = self.flash.as_ref().ok_or(IoError::NoDevice)?;
+        let length = clip(offset, memory.length(), *size).ok_or(IoError::BeyondEnd)?;
+        let mut result = Ok(());
+        each(memory, 0, length, true, |piece, done, count| {
+            // SAFETY: `count` bytes of the caller's memory, to which no reference points.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(piece, count) };
+            result = result.and_then(|()| chip.read(offset as usize + done, bytes));
+        })?;
+        result.map_err(|_| IoError::DeviceError).map(|()| length)
+    }
+
+    /// Writes bytes to the flash: blocks are erased where they must be.
+    #[inline(never)]
+    fn write_flash(&mut self, offset: u64, memory: &impl Memory) -> Result<usize, IoError> {
+        let (chip, size) = self.flash.as_mut().ok_or(IoError::NoDevice)?;
+        let length = clip(offset, memory.length(), *size).ok_or(IoError::BeyondEnd)?;
+        let (mut result, block) = (Ok(()), &mut self.block);
+        each(memory, 0, length, false, |piece, done, count| {
+            // SAFETY: as in `read_flash`.
+            let bytes = unsafe { core::slice::from_raw_parts(piece, count) };
+            result = result.and_then(|()| raw::write(chip, offset as usize + done, bytes, block));
+        })?;
+        result.map_err(|_| IoError::DeviceError).map(|()| length)
     }
 
     /// Moves bytes between the disk and memory.

@@ -21,6 +21,11 @@ const SIZES: [usize; 12] = [
 /// Bytes of a disk's sector: the device moves whole ones.
 const SECTOR: usize = 512;
 
+/// Largest size of which there are as many bytes on the machine's flash.
+const FLASH: usize = 256 << 10;
+/// Bytes of a block of the flash: more are written block by block.
+const BLOCK: usize = 4096;
+
 /// How a program asks.
 struct Structure {
     /// In ids.
@@ -60,7 +65,7 @@ struct Device {
     ways: fn(usize) -> bool,
 }
 
-const DEVICES: [Device; 2] = [
+const DEVICES: [Device; 3] = [
     Device {
         name: "null",
         hardware: false,
@@ -74,6 +79,13 @@ const DEVICES: [Device; 2] = [
         reads: |size| size > 0,
         writes: whole_sectors,
         ways: whole_sectors,
+    },
+    Device {
+        name: "flash",
+        hardware: true,
+        reads: |size| (1..=FLASH).contains(&size),
+        writes: |size| (1..=BLOCK).contains(&size),
+        ways: |_| false,
     },
 ];
 

@@ -12,6 +12,7 @@ pub mod matrix;
 pub mod peer;
 pub mod peers;
 pub mod results;
+pub mod ring0;
 pub mod stats;
 pub mod suite;
 pub mod table;

@@ -13,6 +13,7 @@ use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
 use super::peers;
 use super::results::{Machine, Results, Row};
+use super::ring0;
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
@@ -166,25 +167,28 @@ impl Suite {
 
     /// Boots the limits in the kernel's place, which measures all it has.
     fn limits(&mut self, ids: &[&'static Id]) -> Result<()> {
-        self.in_kernels_place("limits", &[], ids)
+        self.in_kernels_place("limits", "", &[], ids)
     }
 
     /// Boots drivers at ring 0 in the kernel's place.
     fn ring0(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
-        let names: Vec<&str> = ids.iter().map(|id| id.name).collect();
-        self.in_kernels_place(system, &names, ids)
+        let machine = ring0::machine(None)?;
+        let names = ids.iter().map(|id| format!(" {}", id.name));
+        let words = machine.words.clone() + &names.collect::<String>();
+        self.in_kernels_place(system, &words, &machine.arguments, ids)
     }
 
-    /// Boots a system with a command line: nonce, samples, and what else it wants.
+    /// Boots a system with a command line (nonce, samples, and what else it wants) and arguments for QEMU.
     fn in_kernels_place(
         &mut self,
         system: &str,
-        words: &[&str],
+        words: &str,
+        arguments: &[OsString],
         ids: &[&'static Id],
     ) -> Result<()> {
         let nonce = exec::nonce();
-        let words = format!("{nonce} {} {}", self.samples, words.join(" "));
-        let more = ["-append".into(), words.into()];
+        let words = format!("{nonce} {} {words}", self.samples);
+        let more = [&["-append".into(), words.into()], arguments].concat();
         self.guest(&System::load(system)?, &nonce, &more, ids)
     }
 
