@@ -92,6 +92,7 @@ fn all_three_return_the_same_bytes() {
         "flash.1",
         "flash.511",
         "flash.262144",
+        "keyboard.1",
     ];
     for (structure, system) in STRUCTURES {
         let ids = parts.map(|part| format!("digest.{structure}.{part}"));
@@ -110,7 +111,10 @@ fn all_three_return_the_same_bytes() {
         });
         let expected: Vec<_> = ids
             .iter()
-            .map(|id| (id.clone(), Some(digest(&bytes[..size(id)]))))
+            .map(|id| match id.contains("keyboard") {
+                true => (id.clone(), Some(digest(b"a"))),
+                false => (id.clone(), Some(digest(&bytes[..size(id)]))),
+            })
             .collect();
         assert_eq!(digests.collect::<Vec<_>>(), expected, "{}", outcome.log);
     }
@@ -128,9 +132,10 @@ fn the_monolith_refuses_mistakes_and_goes_on() {
 }
 
 /// The driver crates, and a server that is made of each.
-const DRIVERS: [(&str, &str); 4] = [
+const DRIVERS: [(&str, &str); 5] = [
     ("disk", "disk"),
     ("flash", "flash"),
+    ("keyboard", "keyboard"),
     ("null", "null"),
     ("virtio", "disk"),
 ];
@@ -185,7 +190,7 @@ fn figures_are_the_same_in_every_run_and_within_their_limits() {
     let (first, second) = (measure(only), measure(only));
     assert_eq!(first.results.len(), second.results.len());
     for (one, other) in first.results.iter().zip(&second.results) {
-        if one.id.contains(".null.") {
+        if !one.id.contains(".disk.") {
             assert_eq!(one, other);
         } else {
             let (one_median, other_median) = (one.summary.median, other.summary.median);

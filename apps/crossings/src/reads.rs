@@ -28,6 +28,7 @@ pub fn row(samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
         "zero" => "zero:",
         "disk" => "disk:0",
         "flash" => "flash:0",
+        "keyboard" => "keyboard:",
         _ => return Err("there is no such device".into()),
     };
     let handle = Handle::open(name).map_err(refused)?;

@@ -93,7 +93,7 @@ impl Port for Call<'_> {
 
 fn start(info: &BootInfo<'static>) -> Result<(), &'static str> {
     let mut library = Library {
-        devices: Devices::find(info.command_line)?,
+        devices: Devices::find(info)?,
         buffer: Buffer::new(LARGEST),
     };
     run::all(info.command_line, &mut library, |text| {

@@ -19,6 +19,9 @@ const FEWEST: usize = 32;
 /// What a read of nothing offers: an empty buffer would be asked for nowhere.
 const OFFERED: usize = 64;
 
+/// Scan code (set 1) of a key that types one byte.
+const KEY_A: u8 = 0x1e;
+
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -167,6 +170,7 @@ impl<'a> Row<'a> {
                     count => Err(moved(count, 0)),
                 })
             }
+            Verb::Read if self.device == "keyboard" => self.sampled(samples, port, typed),
             Verb::Read => self.sampled(samples, port, |port, part| port.read(part)),
             Verb::Write => {
                 // Of a flash each write erases, or it would be none: bits can only be cleared.
@@ -178,7 +182,10 @@ impl<'a> Row<'a> {
                 self.sampled(samples, port, |port, part| port.write(part))
             }
             Verb::Digest => {
-                all(self.size, |part| port.read(part))?;
+                match self.device {
+                    "keyboard" => all(self.size, |part| typed(port, part))?,
+                    _ => all(self.size, |part| port.read(part))?,
+                }
                 Ok(Samples {
                     ticks: [digest(&port.bytes()[..self.size])].into(),
                     batch: 1,
@@ -212,6 +219,15 @@ impl<'a> Row<'a> {
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )
     }
+}
+
+/// Strikes a key and reads what it typed. A keyboard's read would wait for good otherwise.
+#[inline(always)]
+fn typed<P: Port>(port: &mut P, part: Range<usize>) -> Result<usize, P::Error> {
+    let key = part.start..part.start + 1;
+    port.bytes()[part.start] = KEY_A;
+    port.write(key.clone())?;
+    port.read(key)
 }
 
 /// Changes each byte, so that some of its bits are set and some are cleared.

@@ -15,10 +15,6 @@ ring0::entry!(start);
 
 fn start(info: &BootInfo<'static>) -> Result<(), &'static str> {
     let program = user::Program::new(info)?;
-    calls::init(
-        Devices::find(info.command_line)?,
-        program.cr3(),
-        info.command_line,
-    );
+    calls::init(Devices::find(info)?, program.cr3(), info.command_line);
     program.run()
 }

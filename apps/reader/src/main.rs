@@ -14,7 +14,7 @@ use measure::{Failure, run};
 use reader::{Call, trap};
 
 /// Names of the monolith's devices, by their numbers.
-const DEVICES: [&str; 4] = ["null", "zero", "disk", "flash"];
+const DEVICES: [&str; 5] = ["null", "zero", "disk", "flash", "keyboard"];
 
 /// From so many bytes on the disk writes this program's memory at less cost than a copy has.
 const DIRECT_FROM: usize = 2048;

@@ -1,12 +1,14 @@
 //! `read` and `write` of every device, whoever asks: the application itself, or a system call.
 
 use crate::flash::{self, Registers};
+use crate::keyboard::Keyboard;
 use crate::memory;
 use crate::{Machine, bus, interrupts};
 use ::flash::chip::{BLOCK, Chip};
 use ::flash::raw;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use bootinfo::BootInfo;
 use core::ptr::NonNull;
 use disk::device::{Device as _, Operation, PIECES, Piece, Pieces};
 use disk::driver::Disk;
@@ -19,6 +21,8 @@ use virtio::transport::MsiX;
 
 /// Ids of virtio block devices (virtio 1.2, 4.1.2.1 and 5).
 const DISKS: [u16; 2] = [0x1001, 0x1042];
+/// Bytes of the keyboard that one read takes at most.
+const TYPED: usize = 64;
 /// The disk has one request at a time.
 const SLOT: usize = 0;
 
@@ -33,6 +37,8 @@ pub enum Name {
     Disk,
     /// The flash, but for its last blocks.
     Flash,
+    /// The keyboard; what is written comes as if it were struck.
+    Keyboard,
 }
 
 impl Name {
@@ -43,6 +49,7 @@ impl Name {
             1 => Some(Self::Zero),
             2 => Some(Self::Disk),
             3 => Some(Self::Flash),
+            4 => Some(Self::Keyboard),
             _ => None,
         }
     }
@@ -54,6 +61,7 @@ impl Name {
             "zero" => Some(Self::Zero),
             "disk" => Some(Self::Disk),
             "flash" => Some(Self::Flash),
+            "keyboard" => Some(Self::Keyboard),
             _ => None,
         }
     }
@@ -116,25 +124,27 @@ pub struct Devices {
     disk: Option<Disk<Machine, MsiX>>,
     /// The chip, and how many bytes of it are for any use.
     flash: Option<(Chip<Registers>, u64)>,
-    /// Working memory of writes to it.
+    keyboard: Option<Keyboard>,
+    /// Working memory of writes to the flash.
     block: Box<[u8; BLOCK]>,
     /// What keeps callers' memory while a device has it: they wait, so nothing need be.
     owner: Rc<()>,
 }
 
 impl Devices {
-    /// Finds them: those on the bus, and those that the command line names.
+    /// Finds them: those on the bus, and those that the command line names; and the keyboard.
     ///
     /// # Errors
     /// One cannot be used, in words.
-    pub fn find(command_line: &str) -> Result<Self, &'static str> {
+    pub fn find(info: &BootInfo<'_>) -> Result<Self, &'static str> {
         let disk = match bus::connect(&DISKS, interrupts::FIRST)? {
             None => None,
             Some(transport) => Some(Disk::new(transport).map_err(|_| "the disk cannot be used")?),
         };
         Ok(Self {
             disk,
-            flash: flash::find(command_line, apic::calibrate())?,
+            flash: flash::find(info.command_line, apic::calibrate())?,
+            keyboard: Keyboard::find(&info.acpi, interrupts::FIRST + 1),
             block: Box::new([0; BLOCK]),
             owner: Rc::new(()),
         })
@@ -157,6 +167,7 @@ impl Devices {
             Name::Zero => zeros(memory),
             Name::Disk => self.transfer(false, how, offset, memory),
             Name::Flash => self.read_flash(offset, memory),
+            Name::Keyboard => self.read_keyboard(memory),
         }
     }
 
@@ -177,6 +188,7 @@ impl Devices {
             Name::Zero => Ok(Null::ZEROS.write(memory.length())),
             Name::Disk => self.transfer(true, how, offset, memory),
             Name::Flash => self.write_flash(offset, memory),
+            Name::Keyboard => self.write_keyboard(memory),
         }
     }
 
@@ -206,6 +218,35 @@ impl Devices {
             result = result.and_then(|()| raw::write(chip, offset as usize + done, bytes, block));
         })?;
         result.map_err(|_| IoError::DeviceError).map(|()| length)
+    }
+
+    /// Waits for what is typed.
+    #[inline(never)]
+    fn read_keyboard(&mut self, memory: &impl Memory) -> Result<usize, IoError> {
+        let keyboard = self.keyboard.as_mut().ok_or(IoError::NoDevice)?;
+        if memory.length() == 0 {
+            return Ok(0);
+        }
+        // Looked at before anything is taken: what is typed is not lost.
+        memory
+            .piece(0, memory.length(), true)
+            .ok_or(IoError::BadBuffer)?;
+        let mut typed = Vec::<u8, TYPED>::new();
+        typed.extend(keyboard.read(memory.length().min(TYPED)));
+        put(memory, 0, &typed)
+    }
+
+    /// Strikes the key whose scan code is the first byte.
+    #[inline(never)]
+    fn write_keyboard(&mut self, memory: &impl Memory) -> Result<usize, IoError> {
+        let keyboard = self.keyboard.as_ref().ok_or(IoError::NoDevice)?;
+        let mut code = [0];
+        if memory.length() == 0 {
+            return Ok(0);
+        }
+        take(memory, 0, &mut code)?;
+        keyboard.strike(code[0])?;
+        Ok(code.len())
     }
 
     /// Moves bytes between the disk and memory.

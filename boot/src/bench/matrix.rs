@@ -56,7 +56,7 @@ const STRUCTURES: [Structure; 3] = [
 struct Device {
     /// In ids.
     name: &'static str,
-    /// Whether a device has a part in it.
+    /// Whether the emulator's device answers at a time of its own: flash and keyboard answer within the instruction that asks.
     hardware: bool,
     /// Which sizes can be read and written.
     reads: fn(usize) -> bool,
@@ -65,7 +65,7 @@ struct Device {
     ways: fn(usize) -> bool,
 }
 
-const DEVICES: [Device; 3] = [
+const DEVICES: [Device; 4] = [
     Device {
         name: "null",
         hardware: false,
@@ -82,9 +82,17 @@ const DEVICES: [Device; 3] = [
     },
     Device {
         name: "flash",
-        hardware: true,
+        hardware: false,
         reads: |size| (1..=FLASH).contains(&size),
         writes: |size| (1..=BLOCK).contains(&size),
+        ways: |_| false,
+    },
+    // A key is one byte. It must be struck for a read to have it; so that is part of the read.
+    Device {
+        name: "keyboard",
+        hardware: false,
+        reads: |size| size == 1,
+        writes: |_| false,
         ways: |_| false,
     },
 ];
