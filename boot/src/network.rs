@@ -46,7 +46,8 @@ pub fn arguments(forward: &[(u16, u16)], manifest: &Manifest) -> Result<Vec<Stri
         }
         return Ok(Vec::new());
     }
-    let mut user = "user,id=n0".to_string();
+    // Nobody here speaks version 6; its host would announce itself, at times of its own.
+    let mut user = "user,id=n0,ipv6=off".to_string();
     for (host, guest) in forward {
         user += &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
     }

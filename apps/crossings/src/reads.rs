@@ -5,6 +5,7 @@ use crate::clock::{self, Samples};
 use alloc::{format, vec};
 use core::ops::Range;
 use libsys::handle::{Handle, IoError};
+use libsys::proto::io::READABLE;
 use libsys::shared::Shared;
 use measure::buffer::{Buffer, LARGEST};
 use measure::row::{Port, Row};
@@ -29,6 +30,7 @@ pub fn row(samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
         "disk" => "disk:0",
         "flash" => "flash:0",
         "keyboard" => "keyboard:",
+        "net" => "net:",
         _ => return Err("there is no such device".into()),
     };
     let handle = Handle::open(name).map_err(refused)?;
@@ -68,6 +70,10 @@ impl Port for Copied<'_> {
         self.handle.write_at(at, &self.memory[range])
     }
 
+    fn wait(&mut self) -> Result<(), IoError> {
+        self.handle.wait(READABLE).map(drop)
+    }
+
     fn bytes(&mut self) -> &mut [u8] {
         self.memory
     }
@@ -92,6 +98,10 @@ impl Port for Uncopied {
     fn write(&mut self, range: Range<usize>) -> Result<usize, IoError> {
         let pieces = [(range.start, range.len())];
         self.memory.write(&self.handle, range.start as u64, &pieces)
+    }
+
+    fn wait(&mut self) -> Result<(), IoError> {
+        self.handle.wait(READABLE).map(drop)
     }
 
     fn bytes(&mut self) -> &mut [u8] {

@@ -86,6 +86,10 @@ impl Port for Call<'_> {
         write(self.devices, self.device, at, &mut self.buffer[range])
     }
 
+    fn wait(&mut self) -> Result<(), IoError> {
+        self.devices.wait(self.device.0)
+    }
+
     fn bytes(&mut self) -> &mut [u8] {
         self.buffer
     }

@@ -8,6 +8,7 @@ extern crate alloc;
 
 pub mod buffer;
 pub mod clock;
+pub mod frame;
 pub mod row;
 pub mod run;
 

@@ -3,6 +3,7 @@
 
 use crate::Failure;
 use crate::clock::{self, Samples};
+use crate::frame;
 use alloc::format;
 use core::cell::RefCell;
 use core::fmt::Display;
@@ -93,13 +94,11 @@ pub trait Port {
     /// The buffer.
     fn bytes(&mut self) -> &mut [u8];
 
-    /// Makes the device have something to read, outside of the measurement.
+    /// Waits until there is something to read, if it is not always there.
     ///
     /// # Errors
     /// As the system says.
-    fn prepare(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
+    fn wait(&mut self) -> Result<(), Self::Error>;
 }
 
 impl<'a> Row<'a> {
@@ -133,14 +132,19 @@ impl<'a> Row<'a> {
     /// # Errors
     /// The buffer is too small.
     pub fn part<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Failure> {
-        let part = buffer.get_mut(..self.size.max(OFFERED));
+        let least = if self.device == "net" {
+            frame::LONGEST
+        } else {
+            OFFERED
+        };
+        let part = buffer.get_mut(..self.size.max(least));
         part.ok_or_else(|| "the buffer is too small".into())
     }
 
     /// The name of what is opened: of the driver without hardware there is one that has nothing, and one that has zeros.
     pub fn name(&self) -> &'a str {
         match (self.device, self.verb, self.size) {
-            ("null", Verb::Read, 1..) => "zero",
+            ("null", Verb::Read | Verb::Digest, 1..) => "zero",
             (device, ..) => device,
         }
     }
@@ -163,6 +167,9 @@ impl<'a> Row<'a> {
     /// # Errors
     /// What the system says, or what came is not what should have come.
     pub fn measure(&self, samples: usize, port: &mut impl Port) -> Result<Samples, Failure> {
+        if self.device == "net" {
+            self.meet(port)?;
+        }
         match self.verb {
             Verb::Read if self.size == 0 => {
                 clock::loops(samples, BATCH, || match told(port.read(0..OFFERED))? {
@@ -182,6 +189,7 @@ impl<'a> Row<'a> {
                 self.sampled(samples, port, |port, part| port.write(part))
             }
             Verb::Digest => {
+                self.prepare(port)?;
                 match self.device {
                     "keyboard" => all(self.size, |part| typed(port, part))?,
                     _ => all(self.size, |part| port.read(part))?,
@@ -192,6 +200,43 @@ impl<'a> Row<'a> {
                     overhead: 0,
                 })
             }
+        }
+    }
+
+    /// Gives what is written its content, and a read something to read.
+    fn prepare(&self, port: &mut impl Port) -> Result<(), Failure> {
+        match (self.verb, self.device) {
+            (Verb::Write, "net") => {
+                // What was sent before is on its way when this has come back: the device has nothing to do then.
+                self.echo(port)?;
+                told(port.read(0..frame::LONGEST))?;
+                frame::unanswered(&mut port.bytes()[..self.size]);
+            }
+            (Verb::Write, _) => change(&mut port.bytes()[..self.size]),
+            (_, "net") => self.echo(port)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Has the network's host send a frame, and waits for it.
+    fn echo(&self, port: &mut impl Port) -> Result<(), Failure> {
+        frame::echo(&mut port.bytes()[..self.size]);
+        told(port.write(0..self.size))?;
+        told(port.wait())
+    }
+
+    /// Makes the network's host know us, and waits until nothing else than what we ask for comes.
+    fn meet(&self, port: &mut impl Port) -> Result<(), Failure> {
+        let length = frame::announce(port.bytes());
+        told(port.write(0..length))?;
+        self.echo(port)?;
+        loop {
+            let length = told(port.read(0..frame::LONGEST))?;
+            if length == self.size && frame::is_reply(&port.bytes()[..length]) {
+                return Ok(());
+            }
+            told(port.wait())?;
         }
     }
 
@@ -210,12 +255,7 @@ impl<'a> Row<'a> {
         let port = RefCell::new(port);
         clock::singles(
             samples,
-            || {
-                if self.verb == Verb::Write {
-                    change(&mut port.borrow_mut().bytes()[..size]);
-                }
-                told(port.borrow_mut().prepare())
-            },
+            || self.prepare(*port.borrow_mut()),
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )
     }
@@ -337,6 +377,9 @@ mod tests {
         }
         fn write(&mut self, _: Range<usize>) -> Result<usize, &'static str> {
             Err("no")
+        }
+        fn wait(&mut self) -> Result<(), &'static str> {
+            Ok(())
         }
         fn bytes(&mut self) -> &mut [u8] {
             &mut self.0

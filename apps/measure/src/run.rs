@@ -78,6 +78,9 @@ mod tests {
         fn write(&mut self, _: Range<usize>) -> Result<usize, &'static str> {
             Err("read only")
         }
+        fn wait(&mut self) -> Result<(), &'static str> {
+            Ok(())
+        }
         fn bytes(&mut self) -> &mut [u8] {
             &mut self.0
         }

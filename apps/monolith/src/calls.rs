@@ -5,10 +5,10 @@ use bootinfo::exit;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use libsys::proto::io::IoError;
-use microkernel::arch::entry;
 use reader::{Call, encode};
 use ring0::devices::{Devices, How, Name, put, take};
-use ring0::{line, start};
+use ring0::line;
+use ring0::start::{self, STACK, STACK_MEMORY};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::LStar;
 
@@ -41,6 +41,7 @@ static CALLS: [Function; Call::COUNT] = [
     on_read_copied,
     on_write,
     on_write_copied,
+    on_wait,
     on_arguments,
     on_print,
     on_exit,
@@ -49,8 +50,8 @@ static CALLS: [Function; Call::COUNT] = [
 core::arch::global_asm!(
     include_str!("syscall.s"),
     user_stack = sym USER_STACK,
-    stack = sym entry::POSTERN_STACK,
-    stack_size = const entry::STACK,
+    stack = sym STACK_MEMORY,
+    stack_size = const STACK,
     calls = sym CALLS,
     count = const Call::COUNT,
     no_such_call = const IoError::BadRequest.code(),
@@ -102,6 +103,12 @@ fn write(how: How, device: u64, [address, length, offset]: [u64; 3]) -> Result<u
     state.devices.write(name, how, offset, &memory)
 }
 
+fn wait(device: u64) -> Result<usize, IoError> {
+    let (state, _) = named(0, 0)?;
+    let name = Name::of(device).ok_or(IoError::NoDevice)?;
+    state.devices.wait(name).map(|()| 0)
+}
+
 fn arguments(address: u64, length: u64) -> Result<usize, IoError> {
     let (state, memory) = named(address, length)?;
     let line = state.command_line.as_bytes();
@@ -137,6 +144,10 @@ extern "C" fn on_write(device: u64, address: u64, length: u64, offset: u64) -> i
 
 extern "C" fn on_write_copied(device: u64, address: u64, length: u64, offset: u64) -> i64 {
     encode(write(How::Copied, device, [address, length, offset]))
+}
+
+extern "C" fn on_wait(device: u64, _: u64, _: u64, _: u64) -> i64 {
+    encode(wait(device))
 }
 
 extern "C" fn on_arguments(address: u64, length: u64, _: u64, _: u64) -> i64 {

@@ -18,6 +18,8 @@ pub enum Call {
     Write,
     /// The same, always copied.
     WriteCopied,
+    /// Device: returns when there is something to read.
+    Wait,
     /// Address, bytes: the command line into memory; returns its length.
     Arguments,
     /// Address, bytes: to the serial line.

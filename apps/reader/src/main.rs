@@ -14,7 +14,7 @@ use measure::{Failure, run};
 use reader::{Call, trap};
 
 /// Names of the monolith's devices, by their numbers.
-const DEVICES: [&str; 5] = ["null", "zero", "disk", "flash", "keyboard"];
+const DEVICES: [&str; 6] = ["null", "zero", "disk", "flash", "keyboard", "net"];
 
 /// From so many bytes on the disk writes this program's memory at less cost than a copy has.
 const DIRECT_FROM: usize = 2048;
@@ -153,6 +153,11 @@ impl Port for Trap<'_> {
     fn write(&mut self, range: Range<usize>) -> Result<usize, IoError> {
         let offset = range.start;
         lend(self.calls.1, self.device, &mut self.buffer[range], offset)
+    }
+
+    fn wait(&mut self) -> Result<(), IoError> {
+        // SAFETY: it names no memory.
+        unsafe { trap(Call::Wait as u64, [self.device, 0, 0, 0]) }.map(drop)
     }
 
     fn bytes(&mut self) -> &mut [u8] {

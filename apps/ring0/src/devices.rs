@@ -3,6 +3,7 @@
 use crate::flash::{self, Registers};
 use crate::keyboard::Keyboard;
 use crate::memory;
+use crate::net::Network;
 use crate::{Machine, bus, interrupts};
 use ::flash::chip::{BLOCK, Chip};
 use ::flash::raw;
@@ -39,6 +40,8 @@ pub enum Name {
     Flash,
     /// The keyboard; what is written comes as if it were struck.
     Keyboard,
+    /// The frames of the network.
+    Net,
 }
 
 impl Name {
@@ -50,6 +53,7 @@ impl Name {
             2 => Some(Self::Disk),
             3 => Some(Self::Flash),
             4 => Some(Self::Keyboard),
+            5 => Some(Self::Net),
             _ => None,
         }
     }
@@ -62,6 +66,7 @@ impl Name {
             "disk" => Some(Self::Disk),
             "flash" => Some(Self::Flash),
             "keyboard" => Some(Self::Keyboard),
+            "net" => Some(Self::Net),
             _ => None,
         }
     }
@@ -125,6 +130,7 @@ pub struct Devices {
     /// The chip, and how many bytes of it are for any use.
     flash: Option<(Chip<Registers>, u64)>,
     keyboard: Option<Keyboard>,
+    net: Option<Network>,
     /// Working memory of writes to the flash.
     block: Box<[u8; BLOCK]>,
     /// What keeps callers' memory while a device has it: they wait, so nothing need be.
@@ -145,6 +151,7 @@ impl Devices {
             disk,
             flash: flash::find(info.command_line, apic::calibrate())?,
             keyboard: Keyboard::find(&info.acpi, interrupts::FIRST + 1),
+            net: Network::find(interrupts::FIRST + 2)?,
             block: Box::new([0; BLOCK]),
             owner: Rc::new(()),
         })
@@ -168,6 +175,7 @@ impl Devices {
             Name::Disk => self.transfer(false, how, offset, memory),
             Name::Flash => self.read_flash(offset, memory),
             Name::Keyboard => self.read_keyboard(memory),
+            Name::Net => self.read_frame(memory),
         }
     }
 
@@ -189,6 +197,7 @@ impl Devices {
             Name::Disk => self.transfer(true, how, offset, memory),
             Name::Flash => self.write_flash(offset, memory),
             Name::Keyboard => self.write_keyboard(memory),
+            Name::Net => self.write_frame(memory),
         }
     }
 
@@ -234,6 +243,27 @@ impl Devices {
         let mut typed = Vec::<u8, TYPED>::new();
         typed.extend(keyboard.read(memory.length().min(TYPED)));
         put(memory, 0, &typed)
+    }
+
+    #[inline(never)]
+    fn read_frame(&mut self, memory: &impl Memory) -> Result<usize, IoError> {
+        self.net.as_mut().ok_or(IoError::NoDevice)?.read(memory)
+    }
+
+    #[inline(never)]
+    fn write_frame(&mut self, memory: &impl Memory) -> Result<usize, IoError> {
+        self.net.as_mut().ok_or(IoError::NoDevice)?.write(memory)
+    }
+
+    /// Waits until there is something to read, where that is not so always.
+    ///
+    /// # Errors
+    /// `NoDevice`.
+    pub fn wait(&mut self, name: Name) -> Result<(), IoError> {
+        if name == Name::Net {
+            self.net.as_mut().ok_or(IoError::NoDevice)?.wait();
+        }
+        Ok(())
     }
 
     /// Strikes the key whose scan code is the first byte.

@@ -2,8 +2,9 @@
 
 use crate::{interrupts, line, memory};
 use bootinfo::{BootInfo, exit};
+use core::cell::UnsafeCell;
 use core::fmt::Display;
-use microkernel::arch::{apic, cpu, entry, gdt, ioapic, mmio, paging, port};
+use microkernel::arch::{apic, cpu, gdt, ioapic, mmio, paging, port};
 
 /// Makes `$start` (a `fn(&BootInfo) -> Result<(), impl Display>`) the program: entry point and panic handler.
 #[macro_export]
@@ -28,9 +29,21 @@ macro_rules! entry {
     };
 }
 
+/// Bytes of the stack: drivers are made on it.
+pub const STACK: usize = 128 << 10;
+
+/// The only stack.
+#[repr(C, align(4096))]
+pub struct Stack(UnsafeCell<[u8; STACK]>);
+// SAFETY: only the processor's stack pointer uses it.
+unsafe impl Sync for Stack {}
+
+/// See [`Stack`].
+pub static STACK_MEMORY: Stack = Stack(UnsafeCell::new([0; STACK]));
+
 #[cfg(target_os = "none")]
 mod bare {
-    use super::{BootInfo, entry, fail};
+    use super::{BootInfo, STACK, STACK_MEMORY, fail};
     use microkernel::arch::serial;
 
     core::arch::global_asm!(
@@ -42,8 +55,8 @@ mod bare {
         "xor ebp, ebp",
         "call {start}",
         ".popsection",
-        stack = sym entry::POSTERN_STACK,
-        size = const entry::STACK,
+        stack = sym STACK_MEMORY,
+        size = const STACK,
         start = sym start,
     );
 
@@ -92,9 +105,9 @@ pub fn on_host<E>(_start: fn(&BootInfo<'static>) -> Result<(), E>) -> ! {
     std::process::exit(2)
 }
 
-/// The program's stack, from its end on downwards.
+/// Where the stack begins: its end.
 pub fn stack() -> u64 {
-    entry::stack_bounds().1
+    STACK_MEMORY.0.get() as u64 + STACK as u64
 }
 
 /// Says why the machine cannot go on, and ends it.

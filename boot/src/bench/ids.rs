@@ -17,6 +17,8 @@ pub enum Source {
     Trap,
     /// The same program, reading through servers (system `reads`) with a disk that answers at once.
     Reads,
+    /// The same, with the network's server alone (system `frames`).
+    Frames,
     /// The same, with a FAT volume on the disk.
     Files,
     /// The boot of the default system.

@@ -30,24 +30,25 @@ const BLOCK: usize = 4096;
 struct Structure {
     /// In ids.
     name: &'static str,
-    source: Source,
+    /// `None`: the device says it.
+    source: Option<Source>,
     about: &'static str,
 }
 
 const STRUCTURES: [Structure; 3] = [
     Structure {
         name: "call",
-        source: Source::Call,
+        source: Some(Source::Call),
         about: "function call",
     },
     Structure {
         name: "trap",
-        source: Source::Trap,
+        source: Some(Source::Trap),
         about: "system call of the monolith",
     },
     Structure {
         name: "ipc",
-        source: Source::Reads,
+        source: None,
         about: "message",
     },
 ];
@@ -56,6 +57,8 @@ const STRUCTURES: [Structure; 3] = [
 struct Device {
     /// In ids.
     name: &'static str,
+    /// The system with its server.
+    server: Source,
     /// Whether the emulator's device answers at a time of its own: flash and keyboard answer within the instruction that asks.
     hardware: bool,
     /// Which sizes can be read and written.
@@ -65,9 +68,10 @@ struct Device {
     ways: fn(usize) -> bool,
 }
 
-const DEVICES: [Device; 4] = [
+const DEVICES: [Device; 5] = [
     Device {
         name: "null",
+        server: Source::Reads,
         hardware: false,
         reads: |_| true,
         writes: |size| size > 0,
@@ -75,6 +79,7 @@ const DEVICES: [Device; 4] = [
     },
     Device {
         name: "disk",
+        server: Source::Reads,
         hardware: true,
         reads: |size| size > 0,
         writes: whole_sectors,
@@ -82,6 +87,7 @@ const DEVICES: [Device; 4] = [
     },
     Device {
         name: "flash",
+        server: Source::Reads,
         hardware: false,
         reads: |size| (1..=FLASH).contains(&size),
         writes: |size| (1..=BLOCK).contains(&size),
@@ -90,12 +96,27 @@ const DEVICES: [Device; 4] = [
     // A key is one byte. It must be struck for a read to have it; so that is part of the read.
     Device {
         name: "keyboard",
+        server: Source::Reads,
         hardware: false,
         reads: |size| size == 1,
         writes: |_| false,
         ways: |_| false,
     },
+    // One frame, whole: it has a header, and an end.
+    Device {
+        name: "net",
+        server: Source::Frames,
+        hardware: true,
+        reads: is_frame,
+        writes: is_frame,
+        ways: |_| false,
+    },
 ];
+
+/// Whether a frame with an IP packet can have so many bytes.
+fn is_frame(size: usize) -> bool {
+    (60..=1514).contains(&size)
+}
 
 /// Whether the device itself can move so many bytes.
 fn whole_sectors(size: usize) -> bool {
@@ -149,7 +170,7 @@ fn id(
     // There is one list of ids in a process.
     Id {
         name: name.leak(),
-        source: structure.source,
+        source: structure.source.unwrap_or(device.server),
         unit: "ticks",
         device: device.hardware,
         about: about.leak(),

@@ -1,4 +1,4 @@
-//! What boots in the kernel's place has the machine of system `reads`, and is told where its devices are.
+//! What boots in the kernel's place has the machine of systems `reads` and `frames`, and is told where its devices are.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,6 +8,7 @@ use anyhow::Result;
 use manifest::{Device, MemoryKind};
 
 use crate::flash::{self, Flash};
+use crate::network;
 use crate::system::System;
 
 /// A machine.
@@ -21,7 +22,7 @@ pub struct Machine {
     _flash: Option<Flash>,
 }
 
-/// The machine of system `reads`, with this flash or a blank one.
+/// Such a machine, with this flash or a blank one.
 ///
 /// # Errors
 /// As [`flash::prepare`].
@@ -29,6 +30,7 @@ pub fn machine(image: Option<&Path>) -> Result<Machine> {
     let mut manifest = System::load("reads")?.manifest;
     let flash = flash::prepare(image, &manifest)?;
     let mut command = Command::new("");
+    command.args(network::arguments(&[], &System::load("frames")?.manifest)?);
     if let Some(flash) = &flash {
         flash.place(&mut manifest);
         flash.arguments(&mut command);

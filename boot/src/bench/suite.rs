@@ -95,6 +95,7 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         Source::Call,
         Source::Trap,
         Source::Reads,
+        Source::Frames,
         Source::Files,
         Source::Section,
         Source::Boot,
@@ -127,6 +128,7 @@ impl Suite {
             Source::Call => self.with_null_disk(ids, |suite, ids| suite.ring0("library-os", ids)),
             Source::Trap => self.with_null_disk(ids, |suite, ids| suite.ring0("monolith", ids)),
             Source::Reads => self.with_null_disk(ids, |suite, ids| suite.crossings("reads", ids)),
+            Source::Frames => self.with_null_disk(ids, |suite, ids| suite.crossings("frames", ids)),
             Source::Files => {
                 let disk = volume::make()?;
                 self.options.disks = vec![disk.path().into()];
