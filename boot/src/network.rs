@@ -72,7 +72,7 @@ mod tests {
             .join(" ");
         assert_eq!(
             line,
-            "-netdev user,id=n0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:2323-:23 \
+            "-netdev user,id=n0,ipv6=off,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:2323-:23 \
              -device virtio-net-pci,netdev=n0,disable-legacy=on,romfile="
         );
     }
