@@ -96,7 +96,7 @@ pub fn singles(
     mut before: impl FnMut() -> Result<(), Failure>,
     mut operation: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Samples, Failure> {
-    for _ in 0..WARM_UP {
+    for _ in 0..WARM_UP.min(count) {
         before()?;
         operation()?;
     }

@@ -17,6 +17,8 @@ const BATCHED: usize = 4096;
 const BYTES: usize = 64 << 20;
 /// Samples that there are of any size, if so many are wanted.
 const FEWEST: usize = 32;
+/// Samples of a write that erases: each takes an emulator long.
+const ERASED: usize = 8;
 /// What a read of nothing offers: an empty buffer would be asked for nowhere.
 const OFFERED: usize = 64;
 
@@ -181,10 +183,9 @@ impl<'a> Row<'a> {
             Verb::Read => self.sampled(samples, port, |port, part| port.read(part)),
             Verb::Write => {
                 // Of a flash each write erases, or it would be none: bits can only be cleared.
-                let samples = if self.device == "flash" {
-                    samples.min(FEWEST)
-                } else {
-                    samples
+                let samples = match self.device {
+                    "flash" => samples.min(ERASED),
+                    _ => samples,
                 };
                 self.sampled(samples, port, |port, part| port.write(part))
             }
