@@ -18,6 +18,9 @@ pub const PACKAGE: &str = "qemu-system-x86";
 
 /// Bytes of the disk for measuring.
 const NULL_DISK: u64 = 64 << 20;
+/// How long it takes, in nanoseconds of the host: so long that the processor waits by then, whatever the host is doing. The
+/// instruction clock stands still meanwhile.
+const NULL_DISK_LATENCY: u64 = 50_000;
 
 /// What `run` can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -184,7 +187,9 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
         let size = NULL_DISK;
         command.args([
             "-blockdev",
-            &format!("null-co,node-name=null,size={size},read-zeroes=on"),
+            &format!(
+                "null-co,node-name=null,size={size},read-zeroes=on,latency-ns={NULL_DISK_LATENCY}"
+            ),
         ]);
         // With an event descriptor the emulator's own thread would answer, at a time of its own.
         command.args([
