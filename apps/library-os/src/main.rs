@@ -9,7 +9,8 @@ use bootinfo::BootInfo;
 use core::ops::Range;
 use libsys::proto::io::IoError;
 use measure::buffer::{Buffer, LARGEST};
-use measure::row::{Port, Row, Structure};
+use measure::clock::Samples;
+use measure::row::{Port, Row, Structure, store};
 use measure::{Failure, run};
 use ring0::devices::{Devices, How, Name, Own};
 use ring0::line;
@@ -18,6 +19,9 @@ ring0::entry!(start);
 
 /// From so many bytes on the disk writes the application's memory at less cost than a copy has.
 const DIRECT_FROM: usize = 2048;
+
+/// Up to so many bytes come back in registers at less cost than a copy has: none do.
+const REGISTERS: usize = 0;
 
 /// The function that is called. Not inlined: the figure is that of a call.
 #[inline(never)]
@@ -55,19 +59,53 @@ struct Call<'a> {
 }
 
 impl Structure for Library {
-    type Port<'a> = Call<'a>;
-
-    fn open(&mut self, row: &Row<'_>) -> Result<Call<'_>, Failure> {
+    fn measure(&mut self, samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
         let name = Name::parse(row.name()).ok_or("there is no such device")?;
-        let how = match row.is_shared(DIRECT_FROM)? {
+        let buffer = row.part(self.buffer.bytes())?;
+        let how = match row.is_shared(DIRECT_FROM) {
             true => How::Direct,
             false => How::Copied,
         };
-        Ok(Call {
+        let call = Call {
             devices: &mut self.devices,
             device: (name, how),
-            buffer: row.part(self.buffer.bytes())?,
-        })
+            buffer,
+        };
+        match row.is_in_registers(REGISTERS) {
+            true => row.measure(samples, &mut Words(call)),
+            false => row.measure(samples, &mut { call }),
+        }
+    }
+}
+
+/// A function that returns bytes in registers: no more than two come back so.
+#[inline(never)]
+fn read_words(devices: &Devices, length: usize) -> [u64; 2] {
+    devices.read_words(length)
+}
+
+/// The same for a device that answers in registers.
+struct Words<'a>(Call<'a>);
+
+impl Port for Words<'_> {
+    type Error = IoError;
+
+    #[inline(always)]
+    fn read(&mut self, range: Range<usize>) -> Result<usize, IoError> {
+        let words = read_words(self.0.devices, range.len());
+        Ok(store(&words, &mut self.0.buffer[range]))
+    }
+
+    fn write(&mut self, _: Range<usize>) -> Result<usize, IoError> {
+        Err(IoError::BadRequest)
+    }
+
+    fn wait(&mut self) -> Result<(), IoError> {
+        Ok(())
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        self.0.buffer
     }
 }
 

@@ -66,16 +66,11 @@ pub struct Row<'a> {
 
 /// A structure: where a program asks for bytes.
 pub trait Structure {
-    /// An open device.
-    type Port<'a>: Port
-    where
-        Self: 'a;
-
-    /// Opens what a row is about.
+    /// Measures a row, with the port that it is about.
     ///
     /// # Errors
-    /// There is no such device or no such way, or its buffer would be too large.
-    fn open(&mut self, row: &Row<'_>) -> Result<Self::Port<'_>, Failure>;
+    /// There is no such device or no such way, or as [`Row::measure`].
+    fn measure(&mut self, samples: usize, row: &Row<'_>) -> Result<Samples, Failure>;
 }
 
 /// An open device, and a buffer.
@@ -154,15 +149,21 @@ impl<'a> Row<'a> {
     }
 
     /// Whether the device moves the bytes itself, where from `from` bytes on that is best.
-    ///
-    /// # Errors
-    /// It is another way than these two.
-    pub fn is_shared(&self, from: usize) -> Result<bool, Failure> {
+    pub fn is_shared(&self, from: usize) -> bool {
         match self.path {
-            Path::Best => Ok(self.size >= from),
-            Path::Copy => Ok(false),
-            Path::Shared => Ok(true),
-            Path::Registers => Err("there is no such way".into()),
+            Path::Best => self.size >= from,
+            Path::Copy | Path::Registers => false,
+            Path::Shared => true,
+        }
+    }
+
+    /// Whether the bytes come in registers, where up to `most` bytes that is best.
+    pub fn is_in_registers(&self, most: usize) -> bool {
+        let can = self.device == "null" && self.verb != Verb::Write;
+        match self.path {
+            Path::Best => can && (1..=most).contains(&self.size),
+            Path::Registers => can,
+            Path::Copy | Path::Shared => false,
         }
     }
 
@@ -318,6 +319,23 @@ fn words(error: impl Display) -> Failure {
     format!("{error}")
 }
 
+/// Stores bytes that came in registers. Returns how many there was room for.
+#[inline(always)]
+pub fn store(words: &[u64], bytes: &mut [u8]) -> usize {
+    let (mut words, count) = (words.iter(), bytes.len().min(size_of_val(words)));
+    // Whole words first: a copy of a known length is one instruction.
+    let mut whole = bytes[..count].chunks_exact_mut(8);
+    for (part, word) in (&mut whole).zip(&mut words) {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    if let Some(word) = words.next() {
+        for (index, byte) in whole.into_remainder().iter_mut().enumerate() {
+            *byte = (word >> (8 * index)) as u8;
+        }
+    }
+    count
+}
+
 /// The FNV-1a hash (64 bits) of bytes.
 pub fn digest(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -344,12 +362,11 @@ mod tests {
         assert_eq!(name("read.call.null.0"), Some("null"));
         assert_eq!(name("read.call.null.1"), Some("zero"));
         assert_eq!(name("write.call.null.1"), Some("null"));
-        let shared = |id| Row::parse(id).map(|row| row.is_shared(2048).ok());
-        assert_eq!(shared("read.ipc.disk.1024"), Some(Some(false)));
-        assert_eq!(shared("read.ipc.disk.1024.shared"), Some(Some(true)));
-        assert_eq!(shared("read.ipc.disk.4096"), Some(Some(true)));
-        assert_eq!(shared("read.ipc.disk.4096.copy"), Some(Some(false)));
-        assert_eq!(shared("read.ipc.null.16.regs"), Some(None));
+        let shared = |id| Row::parse(id).map(|row| row.is_shared(2048));
+        assert_eq!(shared("read.ipc.disk.1024"), Some(false));
+        assert_eq!(shared("read.ipc.disk.1024.shared"), Some(true));
+        assert_eq!(shared("read.ipc.disk.4096"), Some(true));
+        assert_eq!(shared("read.ipc.disk.4096.copy"), Some(false));
         for id in [
             "",
             "read.call.disk",
@@ -359,6 +376,31 @@ mod tests {
         ] {
             assert_eq!(Row::parse(id), None, "{id}");
         }
+    }
+
+    #[test]
+    fn the_best_way_hangs_on_the_size() {
+        let registers = |id| Row::parse(id).map(|row| row.is_in_registers(8));
+        for id in ["read.ipc.null.1", "read.ipc.null.16.regs"] {
+            assert_eq!(registers(id), Some(true), "{id}");
+        }
+        for id in [
+            "read.ipc.null.0",
+            "read.ipc.null.16",
+            "read.ipc.null.1.copy",
+            "write.ipc.null.1",
+            "read.ipc.disk.1",
+        ] {
+            assert_eq!(registers(id), Some(false), "{id}");
+        }
+    }
+
+    #[test]
+    fn words_are_stored() {
+        let mut bytes = [0; 10];
+        assert_eq!(store(&[0x0807_0605_0403_0201, 0x0a09], &mut bytes), 10);
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(store(&[0x0807_0605_0403_0201, 0], &mut bytes[..1]), 1);
     }
 
     #[test]

@@ -24,9 +24,7 @@ pub fn all(
     for id in words {
         let measured = match Row::parse(id) {
             None => Err("no such id".into()),
-            Some(row) => structure
-                .open(&row)
-                .and_then(|mut port| row.measure(samples, &mut port)),
+            Some(row) => structure.measure(samples, &row),
         };
         let text = match measured {
             Ok(samples) => result(id, samples),
@@ -61,10 +59,9 @@ mod tests {
     struct Disks;
 
     impl Structure for Disks {
-        type Port<'a> = Zeros;
-        fn open(&mut self, row: &Row<'_>) -> Result<Zeros, Failure> {
+        fn measure(&mut self, samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
             match row.device {
-                "disk" => Ok(Zeros([0; 64])),
+                "disk" => row.measure(samples, &mut Zeros([0; 64])),
                 _ => Err("absent".into()),
             }
         }

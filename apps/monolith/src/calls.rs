@@ -33,7 +33,7 @@ static STATE: Global<MaybeUninit<State>> = Global(UnsafeCell::new(MaybeUninit::u
 static USER_STACK: Global<u64> = Global(UnsafeCell::new(0));
 
 /// A system call: arguments to what comes back.
-type Function = extern "C" fn(u64, u64, u64, u64) -> i64;
+type Function = unsafe extern "C" fn(u64, u64, u64, u64) -> i64;
 
 /// All, by their numbers.
 static CALLS: [Function; Call::COUNT] = [
@@ -41,6 +41,7 @@ static CALLS: [Function; Call::COUNT] = [
     on_read_copied,
     on_write,
     on_write_copied,
+    monolith_read_words,
     on_wait,
     on_arguments,
     on_print,
@@ -53,6 +54,7 @@ core::arch::global_asm!(
     stack = sym STACK_MEMORY,
     stack_size = const STACK,
     calls = sym CALLS,
+    read_words = sym on_read_words,
     count = const Call::COUNT,
     no_such_call = const IoError::BadRequest.code(),
 );
@@ -60,6 +62,7 @@ core::arch::global_asm!(
 unsafe extern "C" {
     fn monolith_syscall();
     fn monolith_enter(entry: u64) -> !;
+    fn monolith_read_words(_: u64, _: u64, _: u64, _: u64) -> i64;
 }
 
 /// Begins to take system calls.
@@ -103,6 +106,16 @@ fn write(how: How, device: u64, [address, length, offset]: [u64; 3]) -> Result<u
     state.devices.write(name, how, offset, &memory)
 }
 
+fn read_words(device: u64, length: usize, words: &mut [u64; 2]) -> Result<usize, IoError> {
+    let (state, _) = named(0, 0)?;
+    if Name::of(device) != Some(Name::Zero) {
+        return Err(IoError::BadRequest);
+    }
+    let length = length.min(size_of_val(words));
+    *words = state.devices.read_words(length);
+    Ok(length)
+}
+
 fn wait(device: u64) -> Result<usize, IoError> {
     let (state, _) = named(0, 0)?;
     let name = Name::of(device).ok_or(IoError::NoDevice)?;
@@ -144,6 +157,11 @@ extern "C" fn on_write(device: u64, address: u64, length: u64, offset: u64) -> i
 
 extern "C" fn on_write_copied(device: u64, address: u64, length: u64, offset: u64) -> i64 {
     encode(write(How::Copied, device, [address, length, offset]))
+}
+
+/// Bytes for RDI and RSI. Returns how many may count.
+extern "C" fn on_read_words(device: u64, length: u64, words: &mut [u64; 2]) -> i64 {
+    encode(read_words(device, length as usize, words))
 }
 
 extern "C" fn on_wait(device: u64, _: u64, _: u64, _: u64) -> i64 {

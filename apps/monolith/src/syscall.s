@@ -19,7 +19,7 @@ monolith_syscall:
     pop rcx
     xor edi, edi
     xor esi, esi
-    xor edx, edx
+4:  xor edx, edx
     xor r8d, r8d
     xor r9d, r9d
     xor r10d, r10d
@@ -27,6 +27,21 @@ monolith_syscall:
     sysretq
 3:  mov rax, -{no_such_call}
     jmp 2b
+
+    // The function of a call that answers in registers, too: two words on the stack, which then go into RDI and RSI.
+    .global monolith_read_words
+monolith_read_words:
+    sub rsp, 24
+    mov qword ptr [rsp], 0
+    mov qword ptr [rsp + 8], 0
+    mov rdx, rsp
+    call {read_words}
+    pop rdi
+    pop rsi
+    add rsp, 16
+    pop r11
+    pop rcx
+    jmp 4b
 
     // extern "C" fn(entry: u64) -> !: the program begins, interrupts on, every register zero.
     .global monolith_enter

@@ -1,7 +1,8 @@
 //! The monolith's system calls: their numbers, for both sides, and the user's stubs.
 //!
 //! The number goes into RAX, arguments into RDI, RSI, RDX and R10. RAX comes back: a count, or the negative code of an
-//! [`IoError`]. RCX and R11 are the instruction's; all other registers that a C function may change come back as zeros.
+//! [`IoError`]. RCX and R11 are the instruction's; all other registers that a C function may change come back as zeros, but
+//! for those of [`Call::ReadWords`].
 #![cfg_attr(target_os = "none", no_std)]
 
 use libsys::proto::io::IoError;
@@ -18,6 +19,8 @@ pub enum Call {
     Write,
     /// The same, always copied.
     WriteCopied,
+    /// Device, bytes: reads a device without hardware into RDI and RSI, which come back with up to 16 bytes.
+    ReadWords,
     /// Device: returns when there is something to read.
     Wait,
     /// Address, bytes: the command line into memory; returns its length.
@@ -79,6 +82,42 @@ pub unsafe fn trap(call: u64, arguments: [u64; 4]) -> Result<usize, IoError> {
         );
     }
     decode(value)
+}
+
+/// Reads into registers ([`Call::ReadWords`]).
+///
+/// # Errors
+/// As the monolith says.
+#[cfg(target_os = "none")]
+#[inline(always)]
+pub fn read_words(device: u64, length: usize) -> Result<[u64; 2], IoError> {
+    let (mut value, mut first, mut second) = (Call::ReadWords as i64, device, length as u64);
+    // SAFETY: it names no memory; the monolith changes nothing else but these registers.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") value,
+            inlateout("rdi") first,
+            inlateout("rsi") second,
+            lateout("rcx") _,
+            lateout("rdx") _,
+            lateout("r8") _,
+            lateout("r9") _,
+            lateout("r10") _,
+            lateout("r11") _,
+            options(nostack, nomem),
+        );
+    }
+    decode(value).map(|_| [first, second])
+}
+
+/// Asks nobody: a host has no monolith.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "none"))]
+pub fn read_words(_device: u64, _length: usize) -> Result<[u64; 2], IoError> {
+    Err(IoError::NoDevice)
 }
 
 /// Asks nobody: a host has no monolith.

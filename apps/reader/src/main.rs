@@ -9,15 +9,19 @@ mod mistakes;
 use core::ops::Range;
 use libsys::proto::io::IoError;
 use measure::buffer::{Buffer, LARGEST};
-use measure::row::{Port, Row, Structure};
+use measure::clock::Samples;
+use measure::row::{Port, Row, Structure, store};
 use measure::{Failure, run};
-use reader::{Call, trap};
+use reader::{Call, read_words, trap};
 
 /// Names of the monolith's devices, by their numbers.
 const DEVICES: [&str; 6] = ["null", "zero", "disk", "flash", "keyboard", "net"];
 
 /// From so many bytes on the disk writes this program's memory at less cost than a copy has.
 const DIRECT_FROM: usize = 2048;
+
+/// Up to so many bytes come back in registers at less cost than a copy has.
+const REGISTERS: usize = 8;
 
 /// Entry point, stack and heap: they are the program's own.
 #[cfg(target_os = "none")]
@@ -124,19 +128,46 @@ struct Trap<'a> {
 }
 
 impl Structure for Reader {
-    type Port<'a> = Trap<'a>;
-
-    fn open(&mut self, row: &Row<'_>) -> Result<Trap<'_>, Failure> {
+    fn measure(&mut self, samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
         let device = DEVICES.iter().position(|name| *name == row.name());
-        let calls = match row.is_shared(DIRECT_FROM)? {
+        let calls = match row.is_shared(DIRECT_FROM) {
             true => (Call::Read, Call::Write),
             false => (Call::ReadCopied, Call::WriteCopied),
         };
-        Ok(Trap {
+        let trap = Trap {
             device: device.ok_or("there is no such device")? as u64,
             calls,
             buffer: row.part(self.buffer.bytes())?,
-        })
+        };
+        match row.is_in_registers(REGISTERS) {
+            true => row.measure(samples, &mut Words(trap)),
+            false => row.measure(samples, &mut { trap }),
+        }
+    }
+}
+
+/// The same for a device that answers in registers.
+struct Words<'a>(Trap<'a>);
+
+impl Port for Words<'_> {
+    type Error = IoError;
+
+    #[inline(always)]
+    fn read(&mut self, range: Range<usize>) -> Result<usize, IoError> {
+        let words = read_words(self.0.device, range.len())?;
+        Ok(store(&words, &mut self.0.buffer[range]))
+    }
+
+    fn write(&mut self, _: Range<usize>) -> Result<usize, IoError> {
+        Err(IoError::BadRequest)
+    }
+
+    fn wait(&mut self) -> Result<(), IoError> {
+        Ok(())
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        self.0.buffer
     }
 }
 

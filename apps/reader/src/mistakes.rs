@@ -44,6 +44,7 @@ pub fn all() -> Result<(), &'static str> {
         ),
         (Call::Print as u64, [KERNEL, 8, 0, 0], IoError::BadBuffer),
         (Call::Arguments as u64, [CODE, 8, 0, 0], IoError::BadBuffer),
+        (Call::ReadWords as u64, [disk, 8, 0, 0], IoError::BadRequest),
         (Call::COUNT as u64, [0; 4], IoError::BadRequest),
         (u64::MAX, [0; 4], IoError::BadRequest),
     ];

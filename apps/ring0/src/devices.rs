@@ -179,6 +179,12 @@ impl Devices {
         }
     }
 
+    /// A read of [`Name::Zero`], in registers.
+    #[inline(always)]
+    pub fn read_words(&self, length: usize) -> [u64; 2] {
+        Null::ZEROS.read_words(length)
+    }
+
     /// Writes memory to a device, from its byte `offset` on. Returns how many bytes went.
     ///
     /// # Errors

@@ -53,6 +53,16 @@ const STRUCTURES: [Structure; 3] = [
     },
 ];
 
+/// A way for the bytes: its suffix in ids, and what it is.
+type Way = (&'static str, &'static str);
+
+const COPY: Way = ("copy", "copied from or to a buffer of the driver");
+const SHARED: Way = (
+    "shared",
+    "moved by the device from or to the caller's memory",
+);
+const REGISTERS: Way = ("regs", "in registers");
+
 /// What is asked.
 struct Device {
     /// In ids.
@@ -64,8 +74,8 @@ struct Device {
     /// Which sizes can be read and written.
     reads: fn(usize) -> bool,
     writes: fn(usize) -> bool,
-    /// Whether there is more than one way for so many bytes.
-    ways: fn(usize) -> bool,
+    /// The ways for so many bytes that have rows of their own beside the default.
+    ways: fn(usize) -> &'static [Way],
 }
 
 const DEVICES: [Device; 5] = [
@@ -75,7 +85,14 @@ const DEVICES: [Device; 5] = [
         hardware: false,
         reads: |_| true,
         writes: |size| size > 0,
-        ways: |_| false,
+        // Two registers hold so much.
+        ways: |size| {
+            if (1..=16).contains(&size) {
+                &[COPY, REGISTERS]
+            } else {
+                &[]
+            }
+        },
     },
     Device {
         name: "disk",
@@ -83,7 +100,13 @@ const DEVICES: [Device; 5] = [
         hardware: true,
         reads: |size| size > 0,
         writes: whole_sectors,
-        ways: whole_sectors,
+        ways: |size| {
+            if whole_sectors(size) {
+                &[COPY, SHARED]
+            } else {
+                &[]
+            }
+        },
     },
     Device {
         name: "flash",
@@ -91,7 +114,7 @@ const DEVICES: [Device; 5] = [
         hardware: false,
         reads: |size| (1..=FLASH).contains(&size),
         writes: |size| (1..=BLOCK).contains(&size),
-        ways: |_| false,
+        ways: |_| &[],
     },
     // A key is one byte. It must be struck for a read to have it; so that is part of the read.
     Device {
@@ -100,7 +123,7 @@ const DEVICES: [Device; 5] = [
         hardware: false,
         reads: |size| size == 1,
         writes: |_| false,
-        ways: |_| false,
+        ways: |_| &[],
     },
     // One frame, whole: it has a header, and an end.
     Device {
@@ -109,7 +132,7 @@ const DEVICES: [Device; 5] = [
         hardware: true,
         reads: is_frame,
         writes: is_frame,
-        ways: |_| false,
+        ways: |_| &[],
     },
 ];
 
@@ -131,10 +154,10 @@ pub fn ids() -> Vec<Id> {
             for structure in &STRUCTURES {
                 for size in SIZES.into_iter().filter(|size| allowed(*size)) {
                     ids.push(id(verb, structure, device, size, None));
-                    if (device.ways)(size) {
-                        let each = WAYS.iter();
-                        ids.extend(each.map(|way| id(verb, structure, device, size, Some(way))));
-                    }
+                    let ways = (device.ways)(size).iter();
+                    // Nothing is written from registers, or from anywhere by `null`.
+                    let ways = ways.filter(|_| verb == "read" || device.hardware);
+                    ids.extend(ways.map(|way| id(verb, structure, device, size, Some(way))));
                 }
             }
         }
@@ -142,22 +165,7 @@ pub fn ids() -> Vec<Id> {
     ids
 }
 
-/// The ways that have rows of their own beside the default, which is the best for the size.
-const WAYS: [(&str, &str); 2] = [
-    ("copy", "copied from or to a buffer of the driver"),
-    (
-        "shared",
-        "moved by the device from or to the caller's memory",
-    ),
-];
-
-fn id(
-    verb: &str,
-    structure: &Structure,
-    device: &Device,
-    size: usize,
-    way: Option<&(&str, &str)>,
-) -> Id {
+fn id(verb: &str, structure: &Structure, device: &Device, size: usize, way: Option<&Way>) -> Id {
     let (suffix, how) = match way {
         Some((suffix, how)) => (format!(".{suffix}"), format!(", {how}")),
         None => (String::new(), String::new()),
@@ -194,10 +202,13 @@ mod tests {
         for name in [
             "read.call.null.0",
             "read.trap.disk.4096.copy",
+            "read.ipc.null.16.regs",
             "write.ipc.disk.1048576.shared",
         ] {
             assert!(ids.iter().any(|id| id.name == name), "{name}");
         }
-        assert!(!ids.iter().any(|id| id.name == "read.ipc.disk.0"));
+        for name in ["read.ipc.disk.0", "write.ipc.null.16.regs"] {
+            assert!(!ids.iter().any(|id| id.name == name), "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use libsys::proto::io::{IoError, Stat};
 use libsys::rt;
 use libsys::serve::{Done, Reaction, Request, Server, serve};
-use null::Null;
+use null::{Null, READ_WORDS};
 
 libsys::entry!(start);
 
@@ -29,6 +29,13 @@ impl Server for NullServer {
 
     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
         Ok(Done::Count(self.0.write(request.length())))
+    }
+
+    fn other(&mut self, _session: Option<&mut ()>, label: u32, request: Request) -> Reaction<'_> {
+        match label {
+            READ_WORDS => Ok(Done::Words(self.0.read_words(request.words[0] as usize))),
+            _ => Err(IoError::BadRequest),
+        }
     }
 
     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
