@@ -18,9 +18,9 @@ pub const PACKAGE: &str = "qemu-system-x86";
 
 /// Bytes of the disk for measuring.
 const NULL_DISK: u64 = 64 << 20;
-/// How long it takes, in nanoseconds of the host: so long that the processor waits by then, whatever the host is doing. The
-/// instruction clock stands still meanwhile.
-const NULL_DISK_LATENCY: u64 = 50_000;
+/// How long it takes when instructions are counted, in nanoseconds of the host (QEMU rounds it up to a millisecond): so long
+/// that the processor waits by then, whatever the host is doing. The instruction clock stands still meanwhile.
+const NULL_DISK_LATENCY: u64 = 1_000_000;
 
 /// What `run` can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -185,11 +185,10 @@ pub fn command(options: &Options, loader: &Path, archive: &Path) -> Result<Comma
     }
     if options.null_disk {
         let size = NULL_DISK;
+        let latency = if options.icount { NULL_DISK_LATENCY } else { 0 };
         command.args([
             "-blockdev",
-            &format!(
-                "null-co,node-name=null,size={size},read-zeroes=on,latency-ns={NULL_DISK_LATENCY}"
-            ),
+            &format!("null-co,node-name=null,size={size},read-zeroes=on,latency-ns={latency}"),
         ]);
         // With an event descriptor the emulator's own thread would answer, at a time of its own.
         command.args([

@@ -17,8 +17,8 @@ const BATCHED: usize = 4096;
 const BYTES: usize = 64 << 20;
 /// Samples that there are of any size, if so many are wanted.
 const FEWEST: usize = 32;
-/// Samples, at most, of rows that wait for a device: it answers at a time of the host's.
-const WAITED: usize = 1000;
+/// Samples, at most, of rows that wait for a device: it takes its time, and all samples are alike.
+const WAITED: usize = 50;
 /// Samples of a write that erases: each takes an emulator long.
 const ERASED: usize = 8;
 /// What a read of nothing offers: an empty buffer would be asked for nowhere.
