@@ -17,8 +17,10 @@ const BATCHED: usize = 4096;
 const BYTES: usize = 64 << 20;
 /// Samples that there are of any size, if so many are wanted.
 const FEWEST: usize = 32;
-/// Samples, at most, of rows that wait for a device: it takes its time, and all samples are alike.
-const WAITED: usize = 50;
+/// Samples, at most, of rows that wait for a device, and bytes that it is asked for at once, at most: it takes its time for each
+/// request, and all samples are alike.
+const WAITED: usize = 32;
+const REQUEST: usize = 64 << 10;
 /// Samples of a write that erases: each takes an emulator long.
 const ERASED: usize = 8;
 /// What a read of nothing offers: an empty buffer would be asked for nowhere.
@@ -258,7 +260,7 @@ impl<'a> Row<'a> {
         }
         let port = RefCell::new(port);
         clock::singles(
-            samples.min(WAITED),
+            samples.min(WAITED / size.div_ceil(REQUEST).min(4)),
             || self.prepare(*port.borrow_mut()),
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )
