@@ -2,6 +2,8 @@
 
 /// Bytes of an Ethernet frame at most.
 pub const LONGEST: usize = 1514;
+/// Bytes of a frame with an echo request at least: its headers.
+pub const SHORTEST: usize = 42;
 /// Bytes of what asks for an address, and of the answer, at most.
 const ARP: usize = 64;
 
@@ -28,7 +30,7 @@ pub fn announce(frame: &mut [u8]) -> usize {
 /// Makes the frame an echo request to the host (RFC 791, RFC 792); the reply is as long.
 ///
 /// # Panics
-/// It is shorter than its headers.
+/// It is shorter than [`SHORTEST`].
 pub fn echo(frame: &mut [u8]) {
     frame.fill(0);
     ethernet(frame, HOST, [0x08, 0x00]);

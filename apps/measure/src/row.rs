@@ -174,8 +174,10 @@ impl<'a> Row<'a> {
     /// # Errors
     /// What the system says, or what came is not what should have come.
     pub fn measure(&self, samples: usize, port: &mut impl Port) -> Result<Samples, Failure> {
-        if self.device == "net" {
-            self.meet(port)?;
+        match self.device {
+            "net" if self.size < frame::SHORTEST => return Err("no frame is so short".into()),
+            "net" => self.meet(port)?,
+            _ => {}
         }
         match self.verb {
             Verb::Read if self.size == 0 => {
@@ -253,14 +255,17 @@ impl<'a> Row<'a> {
         port: &mut P,
         operation: impl Fn(&mut P, Range<usize>) -> Result<usize, P::Error>,
     ) -> Result<Samples, Failure> {
-        let (size, samples) = (self.size, samples.min((BYTES / self.size).max(FEWEST)));
+        let (size, samples) = (
+            self.size,
+            samples.min((BYTES / self.size.max(1)).max(FEWEST)),
+        );
         if self.device == "null" {
             let batch = if size > BATCHED { 1 } else { BATCH };
             return clock::loops(samples, batch, || all(size, |part| operation(port, part)));
         }
         let port = RefCell::new(port);
         clock::singles(
-            samples.min(WAITED / size.div_ceil(REQUEST).min(4)),
+            samples.min(WAITED / size.div_ceil(REQUEST).clamp(1, 4)),
             || self.prepare(*port.borrow_mut()),
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )

@@ -10,6 +10,7 @@ use ::flash::raw;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use bootinfo::BootInfo;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use disk::device::{Device as _, Operation, PIECES, Piece, Pieces};
 use disk::driver::Disk;
@@ -92,22 +93,24 @@ pub trait Memory {
 }
 
 /// The application's own memory.
-pub struct Own {
+pub struct Own<'a> {
     address: NonNull<u8>,
     length: usize,
+    borrowed: PhantomData<&'a mut [u8]>,
 }
 
-impl Own {
-    /// A buffer, for as long as the call lasts that it is given to.
-    pub fn new(bytes: &mut [u8]) -> Self {
+impl<'a> Own<'a> {
+    /// A buffer.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
         Self {
-            address: NonNull::from(&mut *bytes).cast(),
             length: bytes.len(),
+            address: NonNull::from(bytes).cast(),
+            borrowed: PhantomData,
         }
     }
 }
 
-impl Memory for Own {
+impl Memory for Own<'_> {
     fn length(&self) -> usize {
         self.length
     }
