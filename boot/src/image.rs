@@ -41,8 +41,12 @@ pub fn build(system: &System) -> Result<Image> {
     };
     let features = &system.manifest.kernel_features;
     compile("the kernel", &[package.into()], features, Frames::DebugInfo)?;
+    let root = match system.manifest.root.as_str() {
+        "" => archive::ROOT,
+        other => other,
+    };
     let mut programs = system.packages();
-    programs.push(archive::ROOT.into());
+    programs.push(root.into());
     compile("the user programs", &programs, &[], Frames::Pointers)?;
 
     let folder = paths::folder(paths::state()?.join(&system.manifest.name))?;
@@ -50,9 +54,10 @@ pub fn build(system: &System) -> Result<Image> {
     let manifest =
         postcard::to_allocvec(&system.completed()).context("cannot encode the manifest")?;
     files.insert(archive::MANIFEST.to_string(), manifest);
-    let programs = programs
-        .iter()
-        .map(|name| (name.as_str(), built(name, Frames::Pointers, &[])));
+    let programs = programs.iter().map(|name| {
+        let place = if name == root { archive::ROOT } else { name };
+        (place, built(name, Frames::Pointers, &[]))
+    });
     for (name, elf) in
         programs.chain([(archive::KERNEL, built(kernel, Frames::DebugInfo, features))])
     {

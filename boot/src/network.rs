@@ -51,7 +51,8 @@ pub fn arguments(forward: &[(u16, u16)], manifest: &Manifest) -> Result<Vec<Stri
 
 /// QEMU's arguments for the network.
 pub fn device(forward: &[(u16, u16)]) -> Vec<String> {
-    let mut user = "user,id=n0".to_string();
+    // Nobody here speaks version 6; its host would announce itself, at times of its own.
+    let mut user = "user,id=n0,ipv6=off".to_string();
     for (host, guest) in forward {
         user += &format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
     }
@@ -76,7 +77,7 @@ mod tests {
             .join(" ");
         assert_eq!(
             line,
-            "-netdev user,id=n0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:2323-:23 \
+            "-netdev user,id=n0,ipv6=off,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:2323-:23 \
              -device virtio-net-pci,netdev=n0,disable-legacy=on,romfile="
         );
     }

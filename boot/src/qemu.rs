@@ -22,6 +22,9 @@ const UEFI_PACKAGE: &str = "ovmf";
 
 /// Bytes of the disk for measuring.
 const NULL_DISK: u64 = 64 << 20;
+/// How long it takes when instructions are counted, in nanoseconds of the host (QEMU rounds it up to a millisecond): so long
+/// that the processor waits by then, whatever the host is doing. The instruction clock stands still meanwhile.
+const NULL_DISK_LATENCY: u64 = 1_000_000;
 
 /// What `run` can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -239,9 +242,10 @@ fn machine(options: &Options) -> Result<Command> {
     }
     if options.null_disk {
         let size = NULL_DISK;
+        let latency = if options.icount { NULL_DISK_LATENCY } else { 0 };
         command.args([
             "-blockdev",
-            &format!("null-co,node-name=null,size={size},read-zeroes=on"),
+            &format!("null-co,node-name=null,size={size},read-zeroes=on,latency-ns={latency}"),
         ]);
         // With an event descriptor the emulator's own thread would answer, at a time of its own.
         command.args([

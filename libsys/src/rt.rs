@@ -33,6 +33,19 @@ macro_rules! entry {
 macro_rules! entry_point {
     ($start:path) => {
         #[cfg(target_os = "none")]
+        core::arch::global_asm!(
+            // The kernel enters with RSP at the top of the thread's area and every other register zero.
+            ".pushsection .text._start, \"ax\"",
+            ".globl _start",
+            "_start:",
+            "xor ebp, ebp",
+            "and rsp, -16",
+            "call postern_main",
+            "ud2",
+            ".popsection",
+        );
+
+        #[cfg(target_os = "none")]
         #[unsafe(no_mangle)]
         extern "C" fn postern_main() -> ! {
             $crate::rt::run($start)
@@ -44,19 +57,6 @@ macro_rules! entry_point {
         }
     };
 }
-
-#[cfg(target_os = "none")]
-core::arch::global_asm!(
-    // The kernel enters with RSP at the top of the thread's area and every other register zero.
-    ".pushsection .text._start, \"ax\"",
-    ".globl _start",
-    "_start:",
-    "xor ebp, ebp",
-    "and rsp, -16",
-    "call postern_main",
-    "ud2",
-    ".popsection",
-);
 
 /// What a program's start may return.
 pub trait Outcome {

@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-mod clock;
 mod crowd;
 mod ipc;
 mod load;
@@ -24,12 +23,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bootinfo::exit;
-use clock::Samples;
 use libsys::object::IoPorts;
 use libsys::proto::control;
 use libsys::proto::program::Own;
 use libsys::syscall::{self, Slot};
 use libsys::{rt, thread::Worker};
+use measure::Failure;
+use measure::clock::{self, Samples};
+use measure::row::Row;
 use report::Report;
 use spin::Mutex;
 
@@ -56,9 +57,6 @@ pub struct Bench {
     /// The serial port, and its first port.
     pub ports: (IoPorts, u16),
 }
-
-/// Why an id could not be measured.
-pub type Failure = String;
 
 /// An error of the kernel, in words.
 pub fn kernel(error: abi::Error) -> Failure {
@@ -134,13 +132,10 @@ fn measure(bench: &Bench, id: &str) -> Result<Samples, Failure> {
         "space.map_unmap" => objects::map_unmap(bench),
         "kernel.longest_section" => stress::longest_section(bench),
         "thread.life" => objects::thread_life(bench),
-        "read.ipc.null.64" => reads::plain(bench.samples, "null:", 64, 0),
-        "read.ipc.zero.64" => reads::plain(bench.samples, "zero:", 64, 64),
-        "read.ipc.file.4096" => reads::plain(bench.samples, "file:/FILE", 4096, 4096),
-        "read.ipc.disk.512" => reads::disk(bench.samples, 512),
-        "read.ipc.disk.4096" => reads::disk(bench.samples, 4096),
-        "read.ipc.disk.65536.shared" => reads::shared(bench.samples, 64 << 10),
-        "read.ipc.disk.1048576.shared" => reads::shared(bench.samples, 1 << 20),
-        _ => Err("no such id".into()),
+        "read.ipc.file.4096" => reads::file(bench.samples, "file:/FILE", 4096),
+        _ => match Row::parse(id) {
+            Some(row) => reads::row(bench.samples, &row),
+            None => Err("no such id".into()),
+        },
     }
 }

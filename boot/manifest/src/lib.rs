@@ -18,7 +18,10 @@ pub struct Manifest {
     /// Cargo binary, and package of that name, to boot in the kernel's place; the kernel if empty.
     #[serde(default)]
     pub kernel: String,
-    /// Cargo features to build that with. Such a kernel is built in a folder of its own.
+    /// Cargo binary, and package of that name, to start in root's place; root if empty.
+    #[serde(default)]
+    pub root: String,
+    /// Cargo features to build the kernel with. Such a kernel is built in a folder of its own.
     #[serde(rename = "kernel-features", default)]
     pub kernel_features: Vec<String>,
     /// `[[program]]` tables.

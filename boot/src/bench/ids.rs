@@ -1,5 +1,9 @@
 //! Everything that can be measured. `docs/benchmarks.md` says how to add to it.
 
+use std::sync::LazyLock;
+
+use super::matrix;
+
 /// Where a figure comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -7,8 +11,14 @@ pub enum Source {
     Crossings,
     /// `apps/limits` in the kernel's place (system `limits`).
     Limits,
+    /// The OS as a library in the kernel's place (system `library-os`).
+    Call,
+    /// The monolith in the kernel's place (system `monolith`).
+    Trap,
     /// The same program, reading through servers (system `reads`) with a disk that answers at once.
     Reads,
+    /// The same, with the network's server alone (system `frames`).
+    Frames,
     /// The same, with a FAT volume on the disk.
     Files,
     /// The boot of the default system.
@@ -29,7 +39,7 @@ impl Source {
 }
 
 /// Something that can be measured.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Id {
     /// Its name; other tools rely on it.
     pub name: &'static str,
@@ -60,18 +70,15 @@ const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> 
     }
 }
 
-use Source::{Boot, Crossings, File, Files, Limits, Reads, Section};
-
-const fn disk(name: &'static str, about: &'static str) -> Id {
-    Id {
-        device: true,
-        ..id(name, Reads, about)
-    }
-}
+use Source::{Boot, Crossings, File, Files, Limits, Section};
 
 /// All of it, in the order of the table.
+pub static ALL: LazyLock<Vec<Id>> =
+    LazyLock::new(|| SINGLE.iter().copied().chain(matrix::ids()).collect());
+
+/// What is no row of the [`matrix`].
 #[rustfmt::skip]
-pub const ALL: &[Id] = &[
+const SINGLE: &[Id] = &[
     id("limit.crossing", Limits, "SYSCALL and SYSRET, and nothing between"),
     id("limit.roundtrip.cross", Limits, "two spaces: save RIP and RSP, CR3, SYSRET, and back; no kernel can be shorter"),
     id("limit.roundtrip.same", Limits, "the same between two threads of one space"),
@@ -140,12 +147,6 @@ pub const ALL: &[Id] = &[
     id("cap.revoke.100", Crossings, "one REVOKE of 100 copies"),
     id("space.map_unmap", Crossings, "a page into a space, and out of it"),
     id("thread.life", Crossings, "retype, configure, registers, priority, start, one call, suspend, delete"),
-    id("read.ipc.null.64", Reads, "`Handle::read` of 64 bytes of `null:`, whose server answers at once that there are none"),
-    id("read.ipc.zero.64", Reads, "the same of `zero:`, whose server sends 64 bytes with its answer"),
-    disk("read.ipc.disk.512", "`Handle::read` of 512 bytes of `disk:0`, a device that answers at once"),
-    disk("read.ipc.disk.4096", "the same of 4096 bytes"),
-    disk("read.ipc.disk.65536.shared", "`Shared::read` of 64 KiB: into memory that is shared with the device, without a copy"),
-    disk("read.ipc.disk.1048576.shared", "the same of 1 MiB"),
     id("read.ipc.file.4096", Files, "`Handle::read` of 4096 bytes of a file that the file system has in its cache"),
     Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },

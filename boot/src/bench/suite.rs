@@ -17,6 +17,7 @@ use super::peers;
 use super::publish;
 use super::report;
 use super::results::{Absent, Machine, Results, Row};
+use super::ring0;
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
@@ -31,6 +32,8 @@ use crate::{exec, toolchain};
 
 /// No healthy boot of a bench system takes longer; it only ends those that hang.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Ids that one boot measures at most, where they are words of a command line.
+const ONE_BOOT: usize = 60;
 /// Boots of the default system for `boot.prompt`.
 const BOOTS: usize = 3;
 
@@ -134,7 +137,10 @@ impl Suite {
             Source::Limits,
             Source::Crossings,
             Source::Trace,
+            Source::Call,
+            Source::Trap,
             Source::Reads,
+            Source::Frames,
             Source::Files,
             Source::Section,
             Source::Boot,
@@ -156,12 +162,10 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings("bench", ids),
             Source::Section => self.crossings("section", ids),
-            Source::Reads => {
-                self.options.null_disk = true;
-                let measured = self.crossings("reads", ids);
-                self.options.null_disk = false;
-                measured
-            }
+            Source::Call => self.with_null_disk(ids, |suite, ids| suite.ring0("library-os", ids)),
+            Source::Trap => self.with_null_disk(ids, |suite, ids| suite.ring0("monolith", ids)),
+            Source::Reads => self.with_null_disk(ids, |suite, ids| suite.crossings("reads", ids)),
+            Source::Frames => self.with_null_disk(ids, |suite, ids| suite.crossings("frames", ids)),
             Source::Files => {
                 let disk = volume::make()?;
                 self.options.disks = vec![disk.path().into()];
@@ -187,12 +191,44 @@ impl Suite {
         self.guest(&system, &nonce, &[], ids)
     }
 
-    /// Boots what takes the kernel's place.
+    /// Measures with a disk that answers at once.
+    fn with_null_disk(
+        &mut self,
+        ids: &[&'static Id],
+        measure: impl Fn(&mut Suite, &[&'static Id]) -> Result<()>,
+    ) -> Result<()> {
+        self.options.null_disk = true;
+        // A command line has room for so many.
+        let measured = ids.chunks(ONE_BOOT).try_for_each(|ids| measure(self, ids));
+        self.options.null_disk = false;
+        measured
+    }
+
+    /// Boots the limits in the kernel's place, which measures all it has.
     fn limits(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.in_kernels_place("limits", "", &[], ids)
+    }
+
+    /// Boots drivers at ring 0 in the kernel's place.
+    fn ring0(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
+        let machine = ring0::machine(None)?;
+        let names = ids.iter().map(|id| format!(" {}", id.name));
+        let words = machine.words.clone() + &names.collect::<String>();
+        self.in_kernels_place(system, &words, &machine.arguments, ids)
+    }
+
+    /// Boots a system with a command line (nonce, samples, and what else it wants) and arguments for QEMU.
+    fn in_kernels_place(
+        &mut self,
+        system: &str,
+        words: &str,
+        arguments: &[OsString],
+        ids: &[&'static Id],
+    ) -> Result<()> {
         let nonce = exec::nonce();
-        let words = format!("{nonce} {}", self.samples);
-        let more = ["-append".into(), words.into()];
-        self.guest(&System::load("limits")?, &nonce, &more, ids)
+        let words = format!("{nonce} {} {words}", self.samples);
+        let more = [&["-append".into(), words.into()], arguments].concat();
+        self.guest(&System::load(system)?, &nonce, &more, ids)
     }
 
     /// Boots a bench system and takes what it says.

@@ -1,22 +1,19 @@
 //! The keyboard controller, an i8042 (IBM PS/2 Hardware Interface Technical Reference, "Keyboard/Auxiliary Device Controller").
 
-use libsys::object::IoPorts;
-use libsys::rt;
-use libsys::syscall::Slot;
-
 /// Port of data both ways.
-const DATA: u16 = 0x60;
+pub const DATA: u16 = 0x60;
 /// Port of status (read) and commands (write).
-const COMMAND: u16 = 0x64;
+pub const COMMAND: u16 = 0x64;
 /// Status: there is a byte to read; the controller has not taken the last one; the byte is the mouse's.
 const FULL: u8 = 1 << 0;
 const BUSY: u8 = 1 << 1;
 const MOUSE: u8 = 1 << 5;
-/// Commands: write and read the command byte, switch the keyboard off and on.
+/// Commands: write and read the command byte, switch the keyboard off and on, take a byte for one of the keyboard.
 const WRITE_COMMAND_BYTE: u8 = 0x60;
 const READ_COMMAND_BYTE: u8 = 0x20;
 const DISABLE: u8 = 0xad;
 const ENABLE: u8 = 0xae;
+const WRITE_OUTPUT: u8 = 0xd2;
 /// Command byte: interrupt for the keyboard, system flag, translation into scan code set 1.
 const COMMAND_BYTE: u8 = 1 << 0 | 1 << 2 | 1 << 6;
 /// Most readings of the status while waiting.
@@ -24,19 +21,23 @@ const PATIENCE: usize = 10_000;
 /// Most bytes that can be left in the controller.
 const LEFT_OVER: usize = 32;
 
-/// The controller.
-pub struct Controller {
-    data: IoPorts,
-    command: IoPorts,
+/// What the driver needs from whoever links it: the two ports.
+pub trait Ports {
+    /// Reads a byte. `None`: it may not.
+    fn read(&self, port: u16) -> Option<u8>;
+    /// Writes a byte. `None`: it may not.
+    fn write(&self, port: u16, value: u8) -> Option<()>;
 }
 
-impl Controller {
+/// The controller.
+pub struct Controller<P> {
+    ports: P,
+}
+
+impl<P: Ports> Controller<P> {
     /// Sets the controller up: the keyboard interrupts, the mouse is silent, codes are those of set 1. `None`: there is none.
-    pub fn new(data: Slot, command: Slot) -> Option<Self> {
-        let controller = Self {
-            data: IoPorts(data),
-            command: IoPorts(command),
-        };
+    pub fn new(ports: P) -> Option<Self> {
+        let controller = Self { ports };
         controller.send(DISABLE)?;
         // What was typed at the firmware is not for us.
         for _ in 0..LEFT_OVER {
@@ -47,7 +48,7 @@ impl Controller {
         }
         controller.send(WRITE_COMMAND_BYTE)?;
         controller.ready()?;
-        controller.data.write(DATA, 1, COMMAND_BYTE.into()).ok()?;
+        controller.ports.write(DATA, COMMAND_BYTE)?;
         controller.send(READ_COMMAND_BYTE)?;
         (0..PATIENCE).find(|_| controller.status() & FULL != 0)?;
         // Where nothing answers, all bits are set.
@@ -74,14 +75,22 @@ impl Controller {
         None
     }
 
+    /// Makes a scan code come as if a key were struck, interrupt included. `None`: one waits to be read already.
+    pub fn strike(&self, scan_code: u8) -> Option<()> {
+        if self.status() & FULL != 0 {
+            return None;
+        }
+        self.send(WRITE_OUTPUT)?;
+        self.ready()?;
+        self.ports.write(DATA, scan_code)
+    }
+
     fn status(&self) -> u8 {
-        self.command
-            .read(COMMAND, 1)
-            .map_or(0xff, |value| value as u8)
+        self.ports.read(COMMAND).unwrap_or(0xff)
     }
 
     fn take(&self) -> u8 {
-        self.data.read(DATA, 1).map_or(0xff, |value| value as u8)
+        self.ports.read(DATA).unwrap_or(0xff)
     }
 
     /// Waits until the controller takes a byte.
@@ -91,18 +100,6 @@ impl Controller {
 
     fn send(&self, command: u8) -> Option<()> {
         self.ready()?;
-        self.command.write(COMMAND, 1, command.into()).ok()
+        self.ports.write(COMMAND, command)
     }
-}
-
-/// The controller at the ports that the manifest gives this program.
-pub fn find() -> Option<Controller> {
-    use libsys::proto::program::Device;
-    let port = |wanted: u16| {
-        rt::info().devices.iter().find_map(|device| match *device {
-            Device::Ports { slot, base, .. } if base == wanted => Some(Slot(slot)),
-            _ => None,
-        })
-    };
-    Controller::new(port(DATA)?, port(COMMAND)?)
 }

@@ -1,41 +1,83 @@
 //! `keyboard:`: what is typed at the PS/2 keyboard, as a terminal would send it. Arguments: the layout, `us` (also without any)
-//! or `de`.
+//! or `de`; then `strikes`, for measurements.
 //!
 //! Whoever opens `keyboard:` has the keyboard until it closes it. While nobody has, what is typed goes to the console, as
-//! if it came from the serial line.
+//! if it came from the serial line. With `strikes`, what is written to it (a scan code of set 1 at a time) comes as if that key were
+//! struck, interrupt included.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-mod controller;
-
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use controller::Controller;
+use keyboard::controller::{COMMAND, Controller, DATA, Ports};
 use keyboard::keys::Keys;
 use libsys::handle::answered;
 use libsys::input::Input;
 use libsys::lease::Lease;
-use libsys::object::Irq;
+use libsys::object::{IoPorts, Irq};
 use libsys::proto::console::{INPUT, INPUT_MAX};
 use libsys::proto::io::{IoError, READABLE, Stat};
 use libsys::proto::program::Device;
 use libsys::rt;
-use libsys::serve::{Reaction, Request, Server, serve};
+use libsys::serve::{Done, Reaction, Request, Server, serve};
 use libsys::syscall::{self, Slot};
 
 libsys::entry!(start);
 
+/// The argument with which keys can be struck.
+const STRIKES: &str = "strikes";
 /// Most bytes that wait for a reader; what is typed beyond is lost.
 const MOST: usize = 1024;
 /// Most scan codes taken per interrupt: a keyboard that has more interrupts again.
 const CODES: usize = 64;
 
+/// The ports that the manifest gives this program.
+struct Program {
+    data: IoPorts,
+    command: IoPorts,
+}
+
+impl Program {
+    fn new() -> Option<Self> {
+        let port = |wanted: u16| {
+            rt::info().devices.iter().find_map(|device| match *device {
+                Device::Ports { slot, base, .. } if base == wanted => Some(IoPorts(Slot(slot))),
+                _ => None,
+            })
+        };
+        Some(Self {
+            data: port(DATA)?,
+            command: port(COMMAND)?,
+        })
+    }
+
+    fn of(&self, port: u16) -> &IoPorts {
+        if port == DATA {
+            &self.data
+        } else {
+            &self.command
+        }
+    }
+}
+
+impl Ports for Program {
+    fn read(&self, port: u16) -> Option<u8> {
+        self.of(port).read(port, 1).ok().map(|value| value as u8)
+    }
+
+    fn write(&self, port: u16, value: u8) -> Option<()> {
+        self.of(port).write(port, 1, value.into()).ok()
+    }
+}
+
 struct Keyboard {
     /// `None`: the machine has none.
-    controller: Option<Controller>,
+    controller: Option<Controller<Program>>,
     keys: Keys,
+    /// Whether keys can be struck by writing.
+    strikes: bool,
     /// How often `keyboard:` is open.
     sessions: usize,
     typed: Input,
@@ -94,8 +136,19 @@ impl Server for Keyboard {
         self.typed.read(request)
     }
 
+    fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
+        if !self.strikes {
+            return Err(IoError::ReadOnly);
+        }
+        let mut code = [0];
+        request.copy_in(0, &mut code)?;
+        let controller = self.controller.as_ref().ok_or(IoError::NoDevice)?;
+        controller.strike(code[0]).ok_or(IoError::WouldBlock)?;
+        Ok(Done::Count(code.len()))
+    }
+
     fn wait(&mut self, _session: &mut (), request: Request) -> Reaction<'_> {
-        // Nothing here can be written.
+        // Nothing here waits to be written.
         if request.words[0] & READABLE == 0 {
             return Err(IoError::ReadOnly);
         }
@@ -131,13 +184,14 @@ fn start() -> Result<(), String> {
     irq.ok_or("the manifest gives it no interrupt")?
         .bind(rt::ENDPOINT, 0)
         .map_err(|error| format!("its interrupt cannot be bound: {error:?}"))?;
-    let controller = controller::find();
+    let controller = Program::new().and_then(Controller::new);
     if controller.is_none() {
         rt::say(format_args!("there is no keyboard"));
     }
     serve(&mut Keyboard {
         controller,
         keys,
+        strikes: rt::info().args.iter().any(|argument| argument == STRIKES),
         sessions: 0,
         typed: Input::new(MOST),
     })

@@ -6,18 +6,13 @@
 use libsys::proto::io::{IoError, Stat};
 use libsys::rt;
 use libsys::serve::{Done, Reaction, Request, Server, serve};
+use null::{Null, READ_WORDS};
 
 libsys::entry!(start);
 
-/// Most zeros of one answer: the kernel copies no more with a reply.
-const ZEROS: &[u8] = &[0; 64 << 10];
+struct NullServer(Null);
 
-struct Null {
-    /// What there is to read.
-    bytes: &'static [u8],
-}
-
-impl Server for Null {
+impl Server for NullServer {
     type Session = ();
 
     fn open(&mut self, name: &str, _request: &Request) -> Result<(), IoError> {
@@ -29,12 +24,18 @@ impl Server for Null {
     }
 
     fn read(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
-        let count = request.length().min(self.bytes.len());
-        Ok(Done::Data(&self.bytes[..count]))
+        Ok(Done::Data(self.0.read(request.length())))
     }
 
     fn write(&mut self, _session: &mut (), _offset: u64, request: Request) -> Reaction<'_> {
-        Ok(Done::Count(request.length()))
+        Ok(Done::Count(self.0.write(request.length())))
+    }
+
+    fn other(&mut self, _session: Option<&mut ()>, label: u32, request: Request) -> Reaction<'_> {
+        match label {
+            READ_WORDS => Ok(Done::Words(self.0.read_words(request.words[0] as usize))),
+            _ => Err(IoError::BadRequest),
+        }
     }
 
     fn stat(&mut self, _session: &mut ()) -> Result<Stat, IoError> {
@@ -44,6 +45,9 @@ impl Server for Null {
 
 fn start() {
     let zero = rt::info().args.iter().any(|argument| argument == "zero");
-    let bytes = if zero { ZEROS } else { &[] };
-    serve(&mut Null { bytes })
+    serve(&mut NullServer(if zero {
+        Null::ZEROS
+    } else {
+        Null::EMPTY
+    }))
 }

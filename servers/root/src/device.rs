@@ -1,6 +1,6 @@
 //! Giving a program its hardware, and silencing it when the program ends.
 
-use crate::pci::{Bar, Bus, MsiX, Ports, pages_to_give};
+use crate::pci::Ports;
 use crate::problem::{Problem, Step};
 use crate::program::Program;
 use crate::slots::{SCRATCH, SPACE, SYSTEM, TABLE};
@@ -12,6 +12,7 @@ use bootinfo::Acpi;
 use libsys::object::{Frame, Irq};
 use libsys::proto::program::{Device, MemoryDevice, PciDevice};
 use libsys::syscall::Slot;
+use virtio::pci::{Bar, Bus, MsiX, pages_to_give};
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 
 /// Largest BAR that is given to a program: its pages are single frames.
