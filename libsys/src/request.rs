@@ -75,6 +75,7 @@ impl Request {
     ///
     /// # Errors
     /// `WouldBlock`: all of this program's Reply objects are in use, or the client's share of them is.
+    #[inline(always)]
     pub fn park(self) -> Result<Parked, IoError> {
         let client = self.client();
         let reply = Replies::of(&mut REPLIES.lock())

@@ -130,6 +130,7 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         unsafe { core::slice::from_raw_parts_mut(slot.buffer.as_ptr(), BUFFER) }
     }
 
+    #[inline(always)]
     fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
         let slot = &mut self.slots[index];
         assert!(!slot.in_flight, "a slot has one request at a time");
@@ -151,6 +152,7 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         self.transport.notify(REQUESTS);
     }
 
+    #[inline(always)]
     fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)> {
         let index = self.ring.next_used()?;
         let slot = &mut self.slots[index];

@@ -168,6 +168,7 @@ impl<D: Device, const TIMED: bool> DiskServer<D, TIMED> {
     }
 
     /// Parks the caller and makes its request a job.
+    #[inline(always)]
     fn work(&mut self, place: &Place, request: Request, task: Task) -> Reaction<'static> {
         let Ready { disk, jobs } = self.drive(place.drive)?;
         let caller = Waiting(request.park()?);

@@ -31,7 +31,7 @@ impl<C: Caller> Jobs<C> {
 
     /// Adds a job and starts it, if it can run.
     #[inline(always)]
-    pub fn add(&mut self, device: &mut dyn Device, caller: C, task: Task) {
+    pub fn add(&mut self, device: &mut impl Device, caller: C, task: Task) {
         match self.free_slot() {
             Some(slot) if self.waiting.is_empty() && self.may_run(&task) => {
                 self.run(device, slot, Job::new(caller, task));
@@ -42,7 +42,7 @@ impl<C: Caller> Jobs<C> {
 
     /// Goes on with every job whose request the device has finished; to be called after each interrupt. The last caller that
     /// is done is returned instead of answered if nobody waits for its slot.
-    pub fn advance(&mut self, device: &mut dyn Device) -> Option<Finished<C>> {
+    pub fn advance(&mut self, device: &mut impl Device) -> Option<Finished<C>> {
         // The slot whose job is done, and its result.
         let mut last = None;
         while let Some((slot, result)) = device.completed() {
@@ -91,7 +91,7 @@ impl<C: Caller> Jobs<C> {
     }
 
     #[inline(always)]
-    fn run(&mut self, device: &mut dyn Device, slot: usize, job: Job<C>) {
+    fn run(&mut self, device: &mut impl Device, slot: usize, job: Job<C>) {
         let submitted = self.running[slot].insert(job).submit_next(device, slot);
         if let Err(error) = submitted
             && let Some(job) = self.running[slot].take()
@@ -100,7 +100,7 @@ impl<C: Caller> Jobs<C> {
         }
     }
 
-    fn start(&mut self, device: &mut dyn Device) {
+    fn start(&mut self, device: &mut impl Device) {
         while let Some(slot) = self.free_slot() {
             let next = self.waiting.iter().position(|job| self.may_run(job.task()));
             let Some(job) = next.and_then(|next| self.waiting.remove(next)) else {

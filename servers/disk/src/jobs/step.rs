@@ -87,7 +87,7 @@ pub struct Finished<C> {
 
 impl<C: Caller> Finished<C> {
     /// Answers.
-    pub fn answer(self, device: &mut dyn Device) {
+    pub fn answer(self, device: &mut impl Device) {
         let result = self.result.and_then(|moved| match moved {
             Moved::Count(count) => Ok(count),
             Moved::Buffer { slot, skip, bytes } => {
@@ -133,9 +133,10 @@ impl<C: Caller> Job<C> {
     }
 
     /// Submits the first request of the next chunk.
+    #[inline(always)]
     pub(super) fn submit_next(
         &mut self,
-        device: &mut dyn Device,
+        device: &mut impl Device,
         slot: usize,
     ) -> Result<(), JobError> {
         let kind = self.task.kind;
@@ -169,7 +170,7 @@ impl<C: Caller> Job<C> {
     /// Takes a write's bytes from the caller and submits them.
     fn store(
         &mut self,
-        device: &mut dyn Device,
+        device: &mut impl Device,
         slot: usize,
         chunk: Chunk,
     ) -> Result<(), JobError> {
@@ -188,7 +189,7 @@ impl<C: Caller> Job<C> {
     /// Goes on after a request. `Some`: the job is done.
     pub(super) fn complete(
         &mut self,
-        device: &mut dyn Device,
+        device: &mut impl Device,
         slot: usize,
         result: Result<(), DeviceError>,
     ) -> Option<Result<Moved, JobError>> {
@@ -199,7 +200,7 @@ impl<C: Caller> Job<C> {
         next.transpose()
     }
 
-    fn go_on(&mut self, device: &mut dyn Device, slot: usize) -> Result<Option<Moved>, JobError> {
+    fn go_on(&mut self, device: &mut impl Device, slot: usize) -> Result<Option<Moved>, JobError> {
         let length = self.task.length;
         if self.task.kind == Kind::Sync || self.done == length {
             return Ok(Some(Moved::Count(self.done)));
