@@ -110,7 +110,7 @@ pub struct Instance<'a> {
     /// Its share of the processor, 1 to 100, in proportion to the others'.
     pub share: u8,
     /// Hardware that is its own.
-    pub devices: Vec<Device, 16>,
+    pub devices: Vec<Device, 32>,
 }
 
 /// A piece of hardware. One owner each.
