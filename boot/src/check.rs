@@ -2,6 +2,8 @@
 
 use manifest::{Device, Manifest, Program};
 
+use crate::instances;
+
 /// Names of root's own endpoints.
 pub const ROOT_ENDPOINTS: [&str; 2] = ["root.memory", "root.control"];
 
@@ -20,7 +22,8 @@ const SHARED: std::ops::RangeInclusive<u64> = 16 << 10..=16 << 20;
 /// Everything that is wrong, one sentence each; empty if nothing is.
 pub fn complaints(manifest: &Manifest) -> Vec<String> {
     let mut complaints = Vec::new();
-    if manifest.programs.is_empty() && manifest.kernel.is_empty() {
+    complaints.extend(instances::complaints(manifest));
+    if manifest.programs.is_empty() && manifest.kernel.is_empty() && manifest.instances.is_empty() {
         complaints.push("there is no program".to_string());
     }
     for (index, program) in manifest.programs.iter().enumerate() {
@@ -52,7 +55,7 @@ fn by_itself(program: &Program) -> Vec<String> {
             complaints.push(format!(
                 "`{name}` is not a name of at most 32 lower-case letters, digits and `-`"
             ));
-        } else if ["root", "kernel", "manifest"].contains(&name) {
+        } else if ["root", "kernel", "manifest", "instances"].contains(&name) {
             complaints.push(format!("the name `{name}` is taken by the system itself"));
         }
     }

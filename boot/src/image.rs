@@ -13,7 +13,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use crate::progress::Step;
 use crate::system::System;
 use crate::toolchain::{self, Frames, Toolchain};
-use crate::{paths, symbols::Symbols};
+use crate::{instances, paths, symbols::Symbols};
 
 /// A system, ready to boot.
 pub struct Image {
@@ -30,6 +30,9 @@ pub struct Image {
 /// # Errors
 /// A program does not compile (the error is the compiler's), or a file cannot be written.
 pub fn build(system: &System) -> Result<Image> {
+    if !system.instances.is_empty() {
+        return build_instances(system);
+    }
     let toolchain = toolchain::ensure()?;
     let compile = |what, packages: &[String], features: &[String], frames| {
         compile(&toolchain, what, packages, features, frames)
@@ -74,6 +77,37 @@ pub fn build(system: &System) -> Result<Image> {
         loader,
         archive: pack(&files)?,
         symbols: Symbols::new(folder, files_in_order),
+    })
+}
+
+/// The hypervisor shim, and the archives of its instances in its own.
+fn build_instances(system: &System) -> Result<Image> {
+    let inner: Result<Vec<_>> = system.instances.iter().map(build).collect();
+    let inner = inner?;
+    let package = instances::PACKAGE.to_string();
+    compile(
+        &toolchain::ensure()?,
+        "the hypervisor shim",
+        std::slice::from_ref(&package),
+        &[],
+        Frames::DebugInfo,
+    )?;
+    let shim = built(&package, Frames::DebugInfo, &[])?;
+    let folder = paths::folder(paths::state()?.join(&system.manifest.name))?;
+    paths::write(&folder.join(archive::KERNEL), &shim)?;
+    let archives: Vec<_> = inner.iter().map(|image| image.archive.as_slice()).collect();
+    let mut files = instances::files(system, &archives)?;
+    files.insert(archive::KERNEL.to_string(), strip(&shim)?);
+    let archive = pack(&files)?;
+    // Addresses of programs are those of the instance that the machine ends with.
+    let mut images = inner.into_iter().skip(usize::from(system.primary));
+    let Image {
+        loader, symbols, ..
+    } = images.next().context("there is no such instance")?;
+    Ok(Image {
+        loader,
+        archive,
+        symbols,
     })
 }
 

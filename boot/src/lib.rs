@@ -27,6 +27,7 @@ pub mod from_image;
 pub mod graph;
 pub mod image;
 pub mod install;
+pub mod instances;
 pub mod iso;
 pub mod lint;
 pub mod machine;

@@ -9,7 +9,7 @@ use crate::progress::Step;
 use crate::status::Status;
 use crate::system::{self, System};
 use crate::toolchain::Frames;
-use crate::{install, paths, toolchain};
+use crate::{install, instances, paths, toolchain};
 
 /// Lints the loader, the kernels, and all user programs, each as it is built.
 ///
@@ -30,6 +30,7 @@ pub fn lint() -> Result<Status> {
             .filter(|name| !kernels.contains(name))
             .collect(),
     );
+    groups.push(vec![instances::PACKAGE.to_string()]);
     groups.extend(kernels.into_iter().map(|kernel| vec![kernel]));
     for packages in groups {
         let mut command = toolchain.cargo("clippy", &paths::bare_target(), Frames::Pointers);

@@ -87,6 +87,9 @@ pub struct Options {
     /// Boot headless, type this command, print only what it prints, power off; once for each command
     #[arg(long, value_name = "CMD")]
     pub exec: Vec<String>,
+    /// Of a system with several instances, the one to type into [default: 0, and show all]
+    #[arg(long, value_name = "N")]
+    pub vm: Option<u8>,
     /// Write what the one `trace COMMAND` of --exec found, as JSON for a trace viewer (Perfetto, chrome://tracing)
     #[arg(long, value_name = "FILE", requires = "exec")]
     pub trace_json: Option<PathBuf>,

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::debugger::Debugger;
 use crate::exec::{self, Filter};
+use crate::instances::{Demultiplexer, View};
 use crate::machine::{Event, Machine};
 use crate::progress::note;
 use crate::qemu::{self, Emulator, Options};
@@ -17,7 +18,7 @@ use crate::status::Status;
 use crate::symbols::{Annotator, Symbols};
 use crate::system::System;
 use crate::terminal::Raw;
-use crate::{bochs, disk, flash, from_image, image, iso, network, paths, trace, typing};
+use crate::{bochs, disk, flash, from_image, image, instances, iso, network, paths, trace, typing};
 
 /// Lines of the log that are shown when a run ends badly; before a kernel's report, if there is one.
 const LAST_LINES: usize = 40;
@@ -62,10 +63,11 @@ pub fn run(options: &Options) -> Result<Status> {
     check(options)?;
     if let Some(image) = &options.iso {
         let booted = from_image::boot(options, image, &[])?;
-        return follow(options, booted);
+        return follow(options, booted, None);
     }
-    let system = System::load(&options.system)?;
-    let served = disk::served(&system.manifest);
+    let mut system = System::load(&options.system)?;
+    system.choose(options.vm)?;
+    let served = disk::served(&system.hardware());
     if options.disks.len() > served {
         note(&format!(
             "{} disks, but system {} serves only {served}",
@@ -74,7 +76,8 @@ pub fn run(options: &Options) -> Result<Status> {
         ));
     }
     if options.exec.is_empty() {
-        return follow(options, boot(options, &system)?);
+        let view = (!system.instances.is_empty()).then(|| View::new(options.vm));
+        return follow(options, boot(options, &system)?, view);
     }
     let mut stdout = std::io::stdout();
     let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -84,11 +87,11 @@ pub fn run(options: &Options) -> Result<Status> {
     Ok(outcome.status)
 }
 
-/// A machine with the person's standard input and output as its serial line, to its end.
-fn follow(options: &Options, booted: Booted) -> Result<Status> {
+/// A machine with the person's standard input and output as its serial line, to its end. `view`: several systems share the line.
+fn follow(options: &Options, booted: Booted, mut view: Option<View>) -> Result<Status> {
     let mut stdout = std::io::stdout();
     let mut print = |bytes: &[u8]| stdout.write_all(bytes).and_then(|()| stdout.flush());
-    let (outcome, symbols) = attach(options, booted, &mut print)?;
+    let (outcome, symbols) = attach(options, booted, view.as_mut(), &mut print)?;
     report(&outcome, &symbols, true);
     Ok(outcome.status)
 }
@@ -127,19 +130,22 @@ pub fn boot(options: &Options, system: &System) -> Result<Booted> {
 pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Result<Booted> {
     check(options)?;
     system.check()?;
-    let network = network::arguments(&options.forward, &system.manifest)?;
+    let hardware = system.hardware();
+    let network = network::arguments(&options.forward, &hardware)?;
     // Its first chip would be the firmware's, and Bochs has none.
     let by_image = options.uefi || options.emulator == Emulator::Bochs;
     if !by_image {
         qemu::ensure()?;
     }
     let flash = match by_image {
-        false => flash::prepare(options.flash.as_deref(), &system.manifest)?,
+        false => flash::prepare(options.flash.as_deref(), &hardware)?,
         true => None,
     };
     let mut system = system.clone();
     if let Some(flash) = &flash {
         flash.place(&mut system.manifest);
+        let inner = system.instances.iter_mut();
+        inner.for_each(|inner| flash.place(&mut inner.manifest));
     }
     let image = image::build(&system)?;
     if by_image {
@@ -212,12 +218,17 @@ pub fn execute(
     let mut filter = Filter::new(&nonce);
     let mut annotator = Annotator::new(&symbols);
     let mut output = Vec::new();
+    let mut line = Demultiplexer::default();
     let mut outcome = attend(&mut machine, options, &mut |bytes| {
         let before = output.len();
-        filter.feed(bytes, &mut output);
+        let own = line.only(&system, bytes);
+        filter.feed(&own, &mut output);
         print(&annotator.feed(&output[before..]))
     })?;
     outcome.output = String::from_utf8_lossy(&output).into_owned();
+    if !system.instances.is_empty() {
+        outcome.log = instances::tagged(&outcome.log);
+    }
     outcome.traced = filter.traced().to_vec();
     if outcome.status == Status::Success && filter.status() != Some(0) {
         outcome.status = Status::Refused;
@@ -230,6 +241,7 @@ pub fn execute(
 fn attach(
     options: &Options,
     booted: Booted,
+    mut view: Option<&mut View>,
     print: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(Outcome, Symbols)> {
     let Booted {
@@ -245,7 +257,10 @@ fn attach(
     let outcome = attend(&mut machine, options, &mut |bytes| {
         // Nobody listens after the first time.
         let _ = alive.send(());
-        print(&annotator.feed(bytes))
+        match &mut view {
+            Some(view) => print(&annotator.feed(&view.feed(bytes))),
+            None => print(&annotator.feed(bytes)),
+        }
     });
     drop(raw);
     Ok((outcome?, symbols))

@@ -19,6 +19,10 @@ pub struct System {
     pub file: PathBuf,
     /// What it says.
     pub manifest: Manifest,
+    /// The systems of its instances.
+    pub instances: Vec<System>,
+    /// The instance that `--exec` types into, and with which the machine ends.
+    pub primary: u8,
 }
 
 impl System {
@@ -41,11 +45,51 @@ impl System {
         }
         let text = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        let manifest = toml::from_str(&text)
+        let manifest: Manifest = toml::from_str(&text)
             .with_context(|| format!("{} is not a manifest", file.display()))?;
-        let system = System { file, manifest };
+        let mut system = System {
+            file,
+            manifest,
+            instances: Vec::new(),
+            primary: 0,
+        };
         system.check()?;
+        for instance in &system.manifest.instances {
+            let inner = System::load(&instance.system)?;
+            ensure!(
+                inner.instances.is_empty(),
+                "{}: the instance `{}` has instances itself",
+                system.file.display(),
+                instance.system
+            );
+            system.instances.push(inner);
+        }
         Ok(system)
+    }
+
+    /// Which instance the person wants, of a system that has some.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub fn choose(&mut self, instance: Option<u8>) -> Result<()> {
+        self.primary = instance.unwrap_or(0);
+        let count = self.instances.len();
+        ensure!(
+            instance.is_none_or(|number| usize::from(number) < count),
+            "--vm: the system {} has {count} instances",
+            self.manifest.name
+        );
+        Ok(())
+    }
+
+    /// The manifest with all programs that get hardware.
+    pub fn hardware(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        let inner = self.instances.iter().zip(&self.manifest.instances);
+        let own = inner.filter(|(_, instance)| instance.hardware);
+        let programs = own.flat_map(|(system, _)| system.manifest.programs.iter().cloned());
+        manifest.programs.extend(programs);
+        manifest
     }
 
     /// Applies the rules of [`check`], after a change of the manifest.
@@ -76,6 +120,9 @@ impl System {
     /// # Errors
     /// The system has no shell.
     pub fn execute(&mut self, nonce: &str, commands: &[String]) -> Result<()> {
+        if let Some(instance) = self.instances.get_mut(usize::from(self.primary)) {
+            return instance.execute(nonce, commands);
+        }
         let file = self.file.display().to_string();
         let shell = self
             .program(SHELL)
@@ -89,6 +136,9 @@ impl System {
 
     /// Makes the shell tell the host tool what `trace` finds.
     pub fn tell_traces(&mut self) {
+        if let Some(instance) = self.instances.get_mut(usize::from(self.primary)) {
+            return instance.tell_traces();
+        }
         if let Some(shell) = self.program(SHELL) {
             shell.args.push("--traces".into());
         }

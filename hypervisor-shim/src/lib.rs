@@ -1,7 +1,41 @@
-//! A placeholder: there is no shim yet.
+//! The hypervisor shim: several kernels on one machine, each in a partition of its own, none of them noticing the others.
 //!
-//! It will be a thin layer under several kernels (VT-x, and AMD-V behind the same small trait): booted by the same loader in
-//! the kernel's place, it gives each instance a partition of memory through nested page tables, intercepts what would turn
-//! protection off, and stays out of everything else.
+//! It is booted by the loader in the kernel's place. A guest runs at full speed: system calls, messages, page faults, changes of
+//! CR3 and of page tables do not stop it. It stops for what it must not do alone, and for what does not exist for it; that is
+//! all there is to read here.
+//!
+//! # Reading order
+//! [`partition`] and [`nested`] (whose memory is whose), [`sched`] (whose turn it is), [`exits`] and [`vcpu`] (why a guest
+//! stops, and what can be done with it then), [`instance`] (a guest), [`machine`] (all of them, and the answer to every exit),
+//! then what a guest sees: [`cpuid`], [`msr`], [`ports`], [`uart`], [`rtc`], [`lines`], [`pci`], [`console`], and the one
+//! instruction that is decoded ([`decode`]). None of these touches the machine, and the tests run them on the host.
+//! [`hardware`] is the machine: the only place for `unsafe`.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+#[cfg(test)]
+#[macro_use]
+extern crate std;
+
+pub mod console;
+pub mod cpuid;
+pub mod decode;
+pub mod exits;
+#[allow(unsafe_code)]
+pub mod hardware;
+pub mod instance;
+pub mod lines;
+pub mod machine;
+pub mod msr;
+pub mod nested;
+pub mod partition;
+pub mod pci;
+pub mod ports;
+pub mod rtc;
+pub mod sched;
+pub mod setup;
+#[cfg(test)]
+mod testing;
+pub mod uart;
+pub mod vcpu;
+
+pub use bootinfo::shim::INSTANCES;

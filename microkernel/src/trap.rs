@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Vector of the local APIC's timer.
-pub const TIMER_VECTOR: u8 = 240;
+pub const TIMER_VECTOR: u8 = bootinfo::shim::DEADLINE_VECTOR;
 /// Vector of interrupts that were gone before they could be delivered (SDM 3A 11.9).
 pub const SPURIOUS_VECTOR: u8 = 255;
 

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod fat;
+pub mod instances;
 pub mod medium;
 pub mod page;
 pub mod screen;

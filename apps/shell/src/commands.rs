@@ -1,7 +1,7 @@
 //! The commands: their names, what `help` says, and where they run.
 
 use crate::jobs::Shell;
-use crate::{bench, files, network, storage, system, tracing};
+use crate::{bench, files, network, storage, system, tracing, vm};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -226,6 +226,12 @@ const COMMANDS: &[Command] = &[
         usage: "COMMAND ...",
         help: "runs a command and shows the messages it caused",
         place: Supervising(tracing::trace),
+    },
+    Command {
+        name: "vm",
+        usage: "list | exits N | kill N | restart N",
+        help: "shows and controls the instances above the hypervisor shim",
+        place: Here(|_, words| vm::vm(words)),
     },
     Command {
         name: "poweroff",

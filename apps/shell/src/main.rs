@@ -14,6 +14,7 @@ mod network;
 mod storage;
 mod system;
 mod tracing;
+mod vm;
 
 use alloc::vec::Vec;
 use bootinfo::exit;

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod pixels;
+pub mod shim;
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -82,7 +83,7 @@ pub enum MemoryKind {
 }
 
 /// A program laid out in physical memory, each segment page aligned and contiguous.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Virtual address of the first instruction.
     pub entry: u64,
@@ -181,4 +182,7 @@ pub mod archive {
     pub const ROOT: &str = "root";
     /// The manifest, in postcard (crate `manifest`).
     pub const MANIFEST: &str = "manifest";
+    /// In the hypervisor shim's archive: its instances ([`crate::shim::Instances`], in postcard). There is no first program
+    /// then.
+    pub const INSTANCES: &str = "instances";
 }

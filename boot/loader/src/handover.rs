@@ -63,11 +63,18 @@ pub fn load(machine: Machine<'_>, physical: &mut impl Physical) -> Result<Entry,
     }
     let files = Archive::new(machine.archive_bytes).map_err(Error::BadArchive)?;
     let kernel = program(&files, archive::KERNEL, KERNEL_WINDOW)?;
-    let root = program(&files, archive::ROOT, USER_WINDOW)?;
+    // The hypervisor shim starts kernels, not programs.
+    let root = match files.file(archive::INSTANCES) {
+        Some(_) => None,
+        None => Some(program(&files, archive::ROOT, USER_WINDOW)?),
+    };
 
     let kernel_span = kernel.span();
     let kernel_range = place_kernel(&kernel, &mut map, physical)?;
-    let root = place_root(&root, &mut map, physical)?;
+    let root = match root {
+        Some(root) => place_root(&root, &mut map, physical)?,
+        None => Image::default(),
+    };
     let boot_info = map.take(BOOT_INFO_SIZE as u64, LOAD_LIMIT, "boot information")?;
     let page_tables = build_tables(&kernel, kernel_range, &mut map, physical)?;
 

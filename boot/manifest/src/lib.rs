@@ -27,6 +27,24 @@ pub struct Manifest {
     /// `[[program]]` tables.
     #[serde(rename = "program", default)]
     pub programs: Vec<Program>,
+    /// `[[instance]]` tables: if there are any, the kernel is the hypervisor shim, and there are no programs.
+    #[serde(rename = "instance", default)]
+    pub instances: Vec<Instance>,
+}
+
+/// One kernel above the hypervisor shim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// The system that it runs.
+    pub system: String,
+    /// Its memory in bytes, a multiple of 2 MiB.
+    pub memory: u64,
+    /// Its share of the processor, 1 to 100, in proportion to the others'.
+    pub share: u8,
+    /// The devices of its system's programs are its own; else it has none but those that the shim emulates.
+    #[serde(default)]
+    pub hardware: bool,
 }
 
 /// One program: an ELF file of the archive with its authority.

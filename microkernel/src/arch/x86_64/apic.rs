@@ -1,6 +1,10 @@
 //! The local APIC (SDM 3A chapter 11): end of interrupt, the timer, and the legacy controller switched off.
+//!
+//! Above the hypervisor shim there is none: the timer takes TSC values, and the registers are memory that does nothing.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use bootinfo::shim;
 
 use super::{
     BARE, clock, cpu,
@@ -42,6 +46,9 @@ const X2APIC_REGISTERS: u32 = 0x800;
 static REGISTERS: AtomicU64 = AtomicU64::new(0);
 /// Timer ticks per TSC tick, in units of 2^-32; 0: the timer takes TSC values.
 static RATE: AtomicU64 = AtomicU64::new(0);
+/// The registers above the shim.
+static NOTHING: [AtomicU32; CURRENT_COUNT as usize / 4] =
+    [const { AtomicU32::new(0) }; CURRENT_COUNT as usize / 4];
 
 fn read(register: u64) -> u32 {
     match REGISTERS.load(Relaxed) {
@@ -61,6 +68,9 @@ fn write(register: u64, value: u32) {
 
 /// Switches the legacy controller off and the local APIC on.
 pub fn init(physical: u64) {
+    if features().contains(Features::SHIM) {
+        return REGISTERS.store(NOTHING.as_ptr() as u64, Relaxed);
+    }
     mask_legacy();
     let mut mode = APIC_ENABLE;
     if features().contains(Features::X2APIC) {
@@ -90,6 +100,9 @@ fn mask_legacy() {
 
 /// Finds out how fast the timer and the TSC run. Returns TSC ticks per second.
 pub fn calibrate() -> u64 {
+    if features().contains(Features::SHIM) {
+        return core::arch::x86_64::__cpuid(shim::CLOCK_LEAF).eax as u64 * 1000;
+    }
     write(DIVIDE, DIVIDE_BY_1);
     write(TIMER, MASKED | TIMER_VECTOR as u32);
     write(INITIAL_COUNT, u32::MAX);

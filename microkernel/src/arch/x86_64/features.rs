@@ -1,6 +1,7 @@
 //! What the processor can do, as CPUID says. (Not as control registers say: QEMU's emulation takes CR4.PCIDE and x2APIC
 //! registers without having either.)
 
+use bootinfo::shim;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -28,6 +29,8 @@ bitflags::bitflags! {
         const XSAVE = 1 << 8;
         /// One of them is the upper halves of the AVX registers.
         const AVX = 1 << 9;
+        /// The hypervisor shim is below: it keeps the interrupt controllers (`bootinfo::shim`).
+        const SHIM = 1 << 10;
     }
 }
 
@@ -60,6 +63,8 @@ pub fn detect() -> Features {
         found.set(Features::SMAP, extended.has_smap());
         found.set(Features::UMIP, extended.has_umip());
     }
+    let shim = core::arch::x86_64::__cpuid(shim::LEAF);
+    found.set(Features::SHIM, [shim.ebx, shim.ecx, shim.edx] == shim::SIGNATURE);
     FOUND.store(found.bits(), Relaxed);
     found
 }

@@ -1,10 +1,15 @@
-//! IO-APICs (Intel 82093AA): which line arrives at which vector.
+//! IO-APICs (Intel 82093AA): which line arrives at which vector. Above the hypervisor shim: one, behind a port, that can only be
+//! written.
 
-use bootinfo::IoApic;
+use bootinfo::{IoApic, shim};
 use heapless::Vec;
 use spin::Mutex;
 
-use super::{BARE, apic, mmio};
+use super::{
+    BARE, apic,
+    features::{Features, features},
+    mmio, port,
+};
 
 const SELECT: u64 = 0x00;
 const WINDOW: u64 = 0x10;
@@ -15,6 +20,7 @@ const LEVEL: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
 
 struct Controller {
+    /// Their address, 0: the shim's.
     registers: u64,
     first: u32,
     lines: u32,
@@ -24,11 +30,17 @@ static CONTROLLERS: Mutex<Vec<Controller, 4>> = Mutex::new(Vec::new());
 
 impl Controller {
     fn read(&self, register: u32) -> u32 {
+        if self.registers == 0 {
+            return 0;
+        }
         mmio::write(self.registers + SELECT, register);
         mmio::read(self.registers + WINDOW)
     }
 
     fn write(&self, register: u32, value: u32) {
+        if self.registers == 0 {
+            return port::write(shim::LINE_PORT, 4, (register << 24 | value & 0xff_ffff) as u64);
+        }
         mmio::write(self.registers + SELECT, register);
         mmio::write(self.registers + WINDOW, value);
     }
@@ -37,6 +49,9 @@ impl Controller {
 /// Finds every line and masks it.
 pub fn init(controllers: &[IoApic]) {
     let mut known = CONTROLLERS.lock();
+    if features().contains(Features::SHIM) {
+        let _ = known.push(Controller { registers: 0, first: 0, lines: shim::LINES });
+    }
     for (index, info) in controllers.iter().enumerate() {
         // Page 0 of the window is the local APIC.
         let mut controller = Controller {

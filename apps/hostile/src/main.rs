@@ -1,0 +1,20 @@
+//! A kernel that attacks the hypervisor shim and the instances beside it. Each start makes the next attack of a list: the shim's
+//! CPUID leaf says how often it was started. With the word `fuzz` on the command line it executes random instructions
+//! instead, with `measure` it says what exits cost.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod attacks;
+#[cfg(target_os = "none")]
+mod bare;
+#[cfg(target_os = "none")]
+mod fuzz;
+#[cfg(target_os = "none")]
+mod measure;
+
+/// On a host there is nothing to attack.
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("This runs above the hypervisor shim: type `cargo test -p tests --test hostile`.");
+    std::process::exit(2);
+}

@@ -1,0 +1,147 @@
+//! Refusals, ends and new starts of instances, and what the shim says about them.
+
+use bootinfo::{exit, shim};
+use core::fmt::{self, Write};
+use microkernel::arch::{ioapic, port};
+use microkernel::log;
+
+use super::{Flow, Machine};
+use crate::console::Console;
+use crate::hardware::Serial;
+use crate::hardware::pci::Ports;
+use crate::instance::NEVER;
+use crate::setup;
+use crate::vcpu::Vcpu;
+
+/// #GP.
+const PROTECTION: u8 = 13;
+
+impl<V: Vcpu> Machine<'_, V> {
+    /// Loads an instance anew.
+    pub(super) fn restart(&mut self, index: usize) -> Result<(), loader::Error> {
+        self.retire(index);
+        let instance = &mut self.instances[index];
+        let entry = setup::start(
+            self.info,
+            instance.partition,
+            instance.archive,
+            &mut self.memory,
+        )?;
+        instance.renew();
+        instance.vcpu.reset(&entry);
+        self.scheduler.wake(index);
+        Ok(())
+    }
+
+    /// The current instance did what it may not: #GP.
+    pub(super) fn refuse(&mut self, what: fmt::Arguments) {
+        self.instances[self.current].vcpu.throw(PROTECTION, Some(0));
+        self.report(format_args!("{what}: #GP"));
+    }
+
+    /// The current instance ends by itself.
+    pub(super) fn leave(&mut self, value: u8) -> Flow {
+        let number = self.current;
+        let exits = Exits(self.instances[number].exits);
+        self.retire(number);
+        self.report(format_args!("it ended with {value:#x}; exits:{exits}"));
+        if number == self.primary {
+            port::end_machine(value);
+        }
+        Flow::Choose
+    }
+
+    /// The current instance runs no more.
+    pub(super) fn stop(&mut self, why: fmt::Arguments) -> Flow {
+        let number = self.current;
+        let rip = self.instances[number].vcpu.state().rip;
+        self.retire(number);
+        self.say(format_args!(
+            "instance {number} stopped: {why}; rip {rip:#x}"
+        ));
+        if self.current == self.primary {
+            port::end_machine(exit::KERNEL_PANIC);
+        }
+        Flow::Choose
+    }
+
+    /// Takes the processor and all devices from an instance.
+    pub(super) fn retire(&mut self, index: usize) {
+        self.scheduler.sleep(index);
+        let instance = &mut self.instances[index];
+        instance.stopped = true;
+        instance.deadline = NEVER;
+        for function in &instance.pci.functions {
+            function.silence(&mut Ports);
+        }
+        for line in (0..32).filter(|line| instance.own_lines & 1 << line != 0) {
+            ioapic::set_masked(line, true);
+        }
+    }
+
+    /// A non-maskable interrupt: whoever sends one wants to know where the machine hangs (the host tool, after `--timeout`).
+    pub(super) fn last_words(&mut self) -> ! {
+        log!("KERNEL PANIC: shim: non-maskable interrupt");
+        for number in 0..self.instances.len() {
+            let instance = &self.instances[number];
+            let (state, exits) = (instance.vcpu.state(), Exits(instance.exits));
+            log!(
+                "instance {number}: rip {:#x}, flags {:#x}, exits:{exits}",
+                state.rip,
+                state.flags
+            );
+        }
+        log!("instance {} runs", self.current);
+        log!("KERNEL PANIC END");
+        port::end_machine(exit::KERNEL_PANIC)
+    }
+
+    /// A line about the current instance, unless there were too many.
+    pub(super) fn report(&mut self, what: fmt::Arguments) {
+        let number = self.current;
+        if self.instances[number].may_report() {
+            self.say(format_args!("instance {number}: {what}"));
+        }
+    }
+
+    /// A line of the shim.
+    pub fn say(&mut self, what: fmt::Arguments) {
+        // The serial line takes everything.
+        let _ = write!(
+            Speaker(&mut self.console, &mut self.serial),
+            "shim: {what}\r\n"
+        );
+        if self.serial.has_more() {
+            self.read_serial();
+            // Who woke has a turn at the next interrupt, which comes at once.
+            self.wake();
+            self.arm(0);
+        }
+    }
+}
+
+/// Counters of exits, those that are not 0.
+struct Exits([u64; shim::EXITS.len()]);
+
+impl fmt::Display for Exits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in shim::EXITS.iter().zip(self.0) {
+            if count > 0 {
+                write!(f, " {name} {count}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The shim, speaking.
+struct Speaker<'a>(&'a mut Console, &'a mut Serial);
+
+impl fmt::Write for Speaker<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0.send(shim::SHIM, byte, |byte| self.1.send(byte));
+        }
+        Ok(())
+    }
+}

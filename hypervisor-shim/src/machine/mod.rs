@@ -1,0 +1,301 @@
+//! All instances, and the answer to every exit.
+
+mod endings;
+mod interrupts;
+mod ports;
+
+use bootinfo::{BootInfo, shim};
+use heapless::Vec;
+use microkernel::arch::{cpu, ioapic};
+
+use crate::console::Console;
+use crate::exits::Exit;
+use crate::hardware::memory::AllMemory;
+use crate::hardware::{Serial, registers};
+use crate::instance::{Instance, NEVER, SERIAL_LINE};
+use crate::partition::Memory;
+use crate::sched::Scheduler;
+use crate::vcpu::{INTERRUPTS_ON, RAX, RBX, RCX, RDX, Vcpu};
+use crate::{INSTANCES, cpuid, decode, msr};
+
+/// Vector of the machine's serial line; below it, down to 48, those of devices.
+pub const SERIAL_VECTOR: u8 = 239;
+/// First vector of devices.
+const FIRST_VECTOR: u8 = 48;
+/// Turns in a second.
+const TURNS: u64 = 500;
+/// #UD.
+const UNDEFINED: u8 = 6;
+/// CR4 bits that a guest may have: all but VMXE, SMXE, LA57, keys, CET, and what is reserved. PAE must stay.
+const CR4_ALLOWED: u64 = 0x0037_0fff & !(1 << 12);
+const CR4_NEEDED: u64 = 1 << 5;
+
+/// Where an interrupt of the machine goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Nowhere,
+    /// A line of an instance.
+    Line(usize, u32),
+    /// A vector of an instance.
+    Message(usize, u8),
+}
+
+/// Whether the instance goes on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    /// It may not be its turn any more.
+    Choose,
+}
+
+/// Everything.
+pub struct Machine<'a, V> {
+    info: &'a BootInfo<'a>,
+    /// By number.
+    pub instances: Vec<Instance<V>, INSTANCES>,
+    /// Who is next.
+    pub scheduler: Scheduler,
+    memory: AllMemory,
+    console: Console,
+    serial: Serial,
+    routes: [Route; 256],
+    next_vector: u8,
+    /// The one that runs, or ran last.
+    current: usize,
+    turn: u64,
+    turn_end: u64,
+    armed: u64,
+    khz: u32,
+    primary: usize,
+    /// When the last instance stopped that gave its turn to another.
+    left: u64,
+}
+
+impl<'a, V: Vcpu> Machine<'a, V> {
+    /// A machine without instances. The processor's clock runs at `hz`; the machine ends with instance `primary`.
+    pub fn new(info: &'a BootInfo<'a>, memory: AllMemory, hz: u64, primary: usize) -> Self {
+        Self {
+            info,
+            left: 0,
+            instances: Vec::new(),
+            scheduler: Scheduler::new(),
+            memory,
+            console: Console::new(primary),
+            serial: Serial::default(),
+            routes: [Route::Nowhere; 256],
+            next_vector: FIRST_VECTOR,
+            current: usize::MAX,
+            turn: hz / TURNS,
+            turn_end: NEVER,
+            armed: NEVER,
+            khz: (hz / 1000) as u32,
+            primary,
+        }
+    }
+
+    /// Runs all instances, for ever.
+    pub fn run(&mut self) -> ! {
+        ioapic::attach(SERIAL_LINE, SERIAL_VECTOR, false, false);
+        ioapic::set_masked(SERIAL_LINE, false);
+        self.serial.listen();
+        loop {
+            match self.scheduler.next(self.current) {
+                Some(next) => self.give_turn(next),
+                None => {
+                    if let Some(vector) = V::wait() {
+                        self.interrupt(vector);
+                    }
+                    self.left = cpu::now();
+                }
+            }
+        }
+    }
+
+    fn give_turn(&mut self, next: usize) {
+        if next != self.current {
+            if let Some(last) = self.instances.get_mut(self.current) {
+                last.vcpu.leave();
+            }
+            self.instances[next].vcpu.enter();
+            self.current = next;
+            self.instances[next].switch_ticks = cpu::now() - self.left;
+        }
+        let began = cpu::now();
+        self.turn_end = NEVER;
+        if self.scheduler.contended() {
+            self.turn_end = began + self.turn;
+            self.arm(self.turn_end);
+        }
+        while self.step() == Flow::On {}
+        self.left = cpu::now();
+        self.scheduler.charge(next, self.left - began);
+    }
+
+    /// Runs the current instance until it stops once, and answers.
+    #[inline]
+    fn step(&mut self) -> Flow {
+        let instance = &mut self.instances[self.current];
+        if let Some(vector) = instance.pending.first() {
+            instance.offered = Some(vector);
+            instance.vcpu.offer(vector);
+        }
+        let exit = instance.vcpu.run();
+        if let Some(vector) = instance.offered
+            && instance.vcpu.taken()
+        {
+            instance.offered = None;
+            instance.pending.remove(vector);
+        }
+        instance.exits[exit.kind()] += 1;
+        match exit {
+            Exit::Call => {
+                // No call but this one: is there a shim?
+                instance.vcpu.registers()[RAX] = shim::SIGNATURE[0].into();
+                instance.vcpu.skip();
+                Flow::On
+            }
+            Exit::Identify => self.identify(),
+            other => self.answer(other),
+        }
+    }
+
+    #[inline(never)]
+    fn answer(&mut self, exit: Exit) -> Flow {
+        let instance = &mut self.instances[self.current];
+        match exit {
+            Exit::Interrupt(vector) => return self.interrupt(vector),
+            Exit::Halt => {
+                instance.vcpu.skip();
+                if !instance.pending.is_empty() {
+                    return Flow::On;
+                }
+                if instance.vcpu.state().flags & INTERRUPTS_ON == 0 {
+                    return self.stop(format_args!("it halted with interrupts off"));
+                }
+                self.scheduler.sleep(self.current);
+                return Flow::Choose;
+            }
+            Exit::Port(access) => return self.port(access),
+            Exit::ReadRegister => {
+                let register = instance.vcpu.registers()[RCX] as u32;
+                match msr::read(register, instance.vcpu.state().efer, instance.deadline) {
+                    Some(value) => {
+                        let registers = instance.vcpu.registers();
+                        registers[RAX] = value & 0xffff_ffff;
+                        registers[RDX] = value >> 32;
+                        instance.vcpu.skip();
+                    }
+                    None => self.refuse(format_args!("read of MSR {register:#x}")),
+                }
+            }
+            Exit::WriteRegister => self.write_register(),
+            Exit::WriteCr4 => return self.write_cr4(),
+            Exit::SetComponents => {
+                let registers = instance.vcpu.registers();
+                let value = registers[RAX] & 0xffff_ffff | registers[RDX] << 32;
+                if registers[RCX] as u32 == 0 && registers::legal(value) {
+                    instance.vcpu.set_components(value);
+                    instance.vcpu.skip();
+                } else {
+                    self.refuse(format_args!("XSETBV of {value:#x}"));
+                }
+            }
+            Exit::Exception { vector, error } => {
+                instance.vcpu.throw(vector, error);
+                // Where exceptions follow each other without an instruction between, Bochs stops the guest for no interrupt.
+                if let Some(vector) = V::poll() {
+                    return self.interrupt(vector);
+                }
+            }
+            Exit::Undefined => {
+                instance.vcpu.throw(UNDEFINED, None);
+                self.report(format_args!("an instruction of hypervisors: #UD"));
+            }
+            // Caches are coherent: there is nothing that a guest must flush.
+            Exit::Cache => instance.vcpu.skip(),
+            Exit::Window => {}
+            Exit::NonMaskable => self.last_words(),
+            Exit::Memory { address, write } => {
+                let verb = if write { "write" } else { "read" };
+                let what = format_args!("{verb} of {address:#x}, which is not its memory");
+                return self.stop(what);
+            }
+            Exit::WriteCr0 => {
+                return self.stop(format_args!("it turned protection or paging off"));
+            }
+            Exit::Shutdown => return self.stop(format_args!("a triple fault")),
+            Exit::Forbidden(what) => return self.stop(format_args!("{what}")),
+            Exit::Refused(code) => {
+                return self.stop(format_args!("the processor refuses its state ({code:#x})"));
+            }
+            Exit::Call | Exit::Identify => {}
+        }
+        Flow::On
+    }
+
+    fn identify(&mut self) -> Flow {
+        let (number, khz) = (self.current as u32, self.khz);
+        let instance = &mut self.instances[self.current];
+        let restarts = instance.restarts as u32;
+        let cr4 = instance.vcpu.state().cr4;
+        let registers = instance.vcpu.registers();
+        let (leaf, subleaf) = (registers[RAX] as u32, registers[RCX] as u32);
+        let real = core::arch::x86_64::__cpuid_count(leaf, subleaf);
+        let real = [real.eax, real.ebx, real.ecx, real.edx];
+        let shown = cpuid::shown(leaf, subleaf, real, (number, restarts), cr4, khz);
+        for (register, value) in [RAX, RBX, RCX, RDX].into_iter().zip(shown) {
+            registers[register] = value.into();
+        }
+        instance.vcpu.skip();
+        Flow::On
+    }
+
+    fn write_register(&mut self) {
+        let instance = &mut self.instances[self.current];
+        let registers = instance.vcpu.registers();
+        let register = registers[RCX] as u32;
+        let value = registers[RAX] & 0xffff_ffff | registers[RDX] << 32;
+        match msr::write(register, value, instance.vcpu.state().efer) {
+            msr::Write::Deadline(deadline) => {
+                // 0 turns it off (SDM 3A 11.5.4.1).
+                instance.deadline = if deadline == 0 { NEVER } else { deadline };
+                instance.vcpu.skip();
+                self.arm(deadline);
+            }
+            msr::Write::Efer(value) => {
+                instance.vcpu.set_efer(value);
+                instance.vcpu.skip();
+            }
+            msr::Write::Nothing => instance.vcpu.skip(),
+            msr::Write::Refused => {
+                self.refuse(format_args!("write of {value:#x} to MSR {register:#x}"));
+            }
+        }
+    }
+
+    fn write_cr4(&mut self) -> Flow {
+        let instance = &mut self.instances[self.current];
+        let state = instance.vcpu.state();
+        let memory = Memory {
+            partition: instance.partition,
+            machine: &mut self.memory,
+        };
+        let registers = instance.vcpu.registers();
+        let Some((value, length)) = decode::cr4_write(&memory, state.cr3, state.rip, registers)
+        else {
+            return self.stop(format_args!("a write of CR4 that cannot be read"));
+        };
+        if value & !CR4_ALLOWED == 0 && value & CR4_NEEDED != 0 {
+            instance.vcpu.set_cr4(value);
+            instance.vcpu.skip_by(length);
+        } else {
+            self.refuse(format_args!("write of {value:#x} to CR4"));
+        }
+        Flow::On
+    }
+
+    /// All of the machine's memory.
+    pub fn memory(&mut self) -> &mut AllMemory {
+        &mut self.memory
+    }
+}

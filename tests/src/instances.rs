@@ -1,0 +1,112 @@
+//! A machine with several instances that a test talks to.
+
+use std::time::Instant;
+
+use bootinfo::shim;
+use postern::instances::Demultiplexer;
+use postern::machine::{Event, Machine};
+use postern::qemu::Options;
+use postern::run::{self, Files};
+use postern::system::System;
+
+use crate::session::PROMPT;
+use crate::{LIMIT, Seat, seat};
+
+/// What the shim itself prints.
+pub const SHIM: u8 = shim::SHIM;
+
+/// The machine.
+pub struct Instances {
+    machine: Machine,
+    _files: Files,
+    line: Demultiplexer,
+    /// What each source printed, and how much of it was expected already.
+    logs: [(String, usize); 256],
+    target: u8,
+    _seat: Seat,
+}
+
+impl Instances {
+    /// Boots `system`.
+    ///
+    /// # Panics
+    /// The machine could not be started.
+    pub fn boot(options: &Options, system: &System) -> Instances {
+        let seat = seat();
+        let booted = run::boot(options, system).expect("the machine starts");
+        Instances {
+            machine: booted.machine,
+            _files: booted.files,
+            line: Demultiplexer::default(),
+            logs: std::array::from_fn(|_| Default::default()),
+            target: system.primary,
+            _seat: seat,
+        }
+    }
+
+    /// Waits until `source` (an instance, or [`SHIM`]) has printed `text`, and returns all it printed since the last expectation.
+    ///
+    /// # Panics
+    /// It does not come: the machine ended, or nothing more comes.
+    pub fn expect(&mut self, source: u8, text: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (log, seen) = &mut self.logs[usize::from(source)];
+            if let Some(at) = log[*seen..].find(text) {
+                let end = *seen + at + text.len();
+                let found = log[*seen..end].to_string();
+                *seen = end;
+                return found;
+            }
+            match self.machine.next(Some(deadline)) {
+                Some(Event::Output(bytes)) => {
+                    let logs = &mut self.logs;
+                    self.line.feed(&bytes, |source, byte| {
+                        if byte != b'\r' {
+                            logs[usize::from(source)].0.push(char::from(byte));
+                        }
+                    });
+                }
+                other => panic!(
+                    "{other:?} instead of {text:?} of {source} after\n{}\nshim:\n{}\n1: {}",
+                    self.logs[usize::from(source)].0,
+                    self.logs[usize::from(SHIM)].0,
+                    self.logs[1].0
+                ),
+            }
+        }
+    }
+
+    /// Whole lines that a source has printed since the last expectation, up to `before` if that is in them.
+    pub fn rest(&mut self, source: u8, before: &str) -> String {
+        let (log, seen) = &mut self.logs[usize::from(source)];
+        let from = *seen;
+        let lines = log[from..].rfind('\n').map_or(0, |end| end + 1);
+        let length = log[from..from + lines].find(before);
+        *seen = from + length.unwrap_or(lines);
+        log[from..*seen].to_string()
+    }
+
+    /// Everything that a source has printed, as far as it was waited for.
+    pub fn log(&self, source: u8) -> &str {
+        &self.logs[usize::from(source)].0
+    }
+
+    /// Types a command at the prompt of an instance's shell, and returns what it printed.
+    ///
+    /// # Panics
+    /// As [`Instances::expect`].
+    pub fn command(&mut self, instance: u8, command: &str) -> String {
+        let mut typed = Vec::new();
+        if self.target != instance {
+            typed.extend([shim::SWITCH, b'0' + instance]);
+            self.target = instance;
+        }
+        typed.extend(command.bytes());
+        typed.push(b'\r');
+        self.machine.send(&typed).expect("it listens");
+        self.expect(instance, &format!("{command}\n"));
+        let printed = self.expect(instance, PROMPT);
+        printed.trim_end_matches(PROMPT).to_string()
+    }
+}
