@@ -42,7 +42,12 @@ fn a_day_passes() {
     };
     // The machine's clock counts the guest's time, not the host's.
     let clock = ["-rtc", "base=2026-11-24T00:00:00,clock=vm"];
-    let (status, log) = Session::boot_with(&options, &system, &clock).finish();
+    let mut session = Session::boot_with(&options, &system, &clock);
+    // The limit is for each round.
+    for _ in 0..=rounds {
+        session.expect(" KiB free of ");
+    }
+    let (status, log) = session.finish();
     assert_eq!(status, Status::Success);
     let lines = || log.lines();
 

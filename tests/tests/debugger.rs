@@ -191,3 +191,33 @@ fn a_crash_is_told_at_the_next_prompt() {
     assert_eq!(status, Status::Success);
     assert!(log.contains("disk_faulty::fault at servers/disk-faulty/src/main.rs:"));
 }
+
+#[test]
+fn a_command_that_crashes_is_shown_with_its_functions() {
+    let mut system = default_system();
+    let shell = system.program("shell").expect("it has a shell");
+    let children = shell.children.as_mut().expect("it starts programs");
+    children.binaries.push("misbehave".into());
+    let mut session = Session::boot(&Options::default(), &system);
+    session.expect(PROMPT);
+    let told = session.command("misbehave --fault");
+    let (how, crash) = told.split_once('\n').expect("more than an error");
+    assert!(
+        how.starts_with("misbehave: fault 14 at 0x0, RIP 0x"),
+        "{told}"
+    );
+    assert!(crash.starts_with("root: program misbehave faulted: page fault at 0x0"));
+    let told = session.command("misbehave --panic");
+    assert!(
+        told.contains("misbehave: panicked (`dmesg` says why)\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("root: program misbehave panicked: "),
+        "{told}"
+    );
+    session.send("poweroff\r");
+    let (status, log) = session.finish();
+    assert_eq!(status, Status::Success);
+    assert!(log.contains("misbehave::read_nothing at apps/misbehave/src/main.rs:"));
+}
