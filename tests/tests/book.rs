@@ -117,7 +117,7 @@ fn every_row_of_the_lecture_is_in_it() {
         }
     }
     let hypervisor = section(&page, "# Hypervisor");
-    assert!(hypervisor.contains("three privileges") && hypervisor.contains("to come"));
+    assert!(hypervisor.contains("three privileges") && hypervisor.contains("(shim.md)"));
 }
 
 #[test]
