@@ -92,7 +92,7 @@ pub fn curves(curves: &[Curve], crossovers: &[Crossover], vertical: Vertical) ->
             .margin(6)
             .margin_right(14)
             .x_label_area_size(36)
-            .y_label_area_size(58)
+            .y_label_area_size(72)
             .build_cartesian_2d(
                 (sizes.0..sizes.1).log_scale().base(2.0),
                 (values.0..values.1).log_scale().base(match vertical {
