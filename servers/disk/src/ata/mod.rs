@@ -119,6 +119,11 @@ impl<B: Bus> Ata<B> {
 
     /// Resets the channel, after which its first drive is selected. Whether that is ready.
     fn reset(&mut self) -> bool {
+        // If firmware left the second drive selected, its status, not the first one's, would say when the reset is over.
+        if !self.status().contains(Status::BUSY) {
+            self.bus.write(Register::Device, LBA);
+            self.settle();
+        }
         let control = Control::RESET | Control::NO_INTERRUPT;
         self.bus.write(Register::Control, control.bits());
         // At least 5 µs (9.2); each reading of a register takes a tenth of that or more.
