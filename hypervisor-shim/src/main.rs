@@ -22,19 +22,7 @@ mod bare {
     unsafe impl Sync for Stack {}
     static STACK_AREA: Stack = Stack(core::cell::UnsafeCell::new([0; STACK]));
 
-    core::arch::global_asm!(
-        // The loader's registers: RDI = postcard bytes, RSI = their length.
-        ".pushsection .text.start, \"ax\"",
-        ".global _start",
-        "_start:",
-        "lea rsp, [rip + {stack} + {size}]",
-        "xor ebp, ebp",
-        "call {start}",
-        ".popsection",
-        stack = sym STACK_AREA,
-        size = const STACK,
-        start = sym start,
-    );
+    bootinfo::entry_point!(start, STACK_AREA, STACK);
 
     extern "C" fn start(info: *const u8, length: usize) -> ! {
         serial::init();

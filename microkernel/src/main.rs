@@ -8,19 +8,7 @@ mod bare {
         boot, log,
     };
 
-    core::arch::global_asm!(
-        // The loader's registers: RDI = postcard bytes, RSI = their length.
-        ".pushsection .text.start, \"ax\"",
-        ".global _start",
-        "_start:",
-        "lea rsp, [rip + {stack} + {size}]",
-        "xor ebp, ebp",
-        "call {start}",
-        ".popsection",
-        stack = sym entry::POSTERN_STACK,
-        size = const entry::STACK,
-        start = sym start,
-    );
+    bootinfo::entry_point!(start, entry::POSTERN_STACK, entry::STACK);
 
     extern "C" fn start(info: *const u8, length: usize) -> ! {
         serial::init();

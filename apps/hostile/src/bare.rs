@@ -21,14 +21,10 @@ unsafe impl<T> Sync for Own<T> {}
 
 static STACK_AREA: Own<[u8; STACK]> = Own(UnsafeCell::new([0; STACK]));
 
+bootinfo::entry_point!(start, STACK_AREA, STACK);
+
 global_asm!(
-    // The loader's registers: RDI = postcard bytes, RSI = their length.
-    ".pushsection .text.start, \"ax\"",
-    ".global _start",
-    "_start:",
-    "lea rsp, [rip + {stack} + {size}]",
-    "xor ebp, ebp",
-    "call {start}",
+    ".pushsection .text.stubs, \"ax\"",
     // Every exception and interrupt, vectors of 8 bytes each: the stack it finds may be nonsense.
     ".global hostile_stubs",
     ".balign 16",
@@ -49,7 +45,6 @@ global_asm!(
     ".popsection",
     stack = sym STACK_AREA,
     size = const STACK,
-    start = sym start,
     trapped = sym trapped,
 );
 

@@ -46,19 +46,7 @@ mod bare {
     use super::{BootInfo, STACK, STACK_MEMORY, fail};
     use microkernel::arch::serial;
 
-    core::arch::global_asm!(
-        // The loader's registers: RDI = postcard bytes, RSI = their length.
-        ".pushsection .text.start, \"ax\"",
-        ".global _start",
-        "_start:",
-        "lea rsp, [rip + {stack} + {size}]",
-        "xor ebp, ebp",
-        "call {start}",
-        ".popsection",
-        stack = sym STACK_MEMORY,
-        size = const STACK,
-        start = sym start,
-    );
+    bootinfo::entry_point!(start, STACK_MEMORY, STACK);
 
     unsafe extern "Rust" {
         safe fn ring0_main(info: &BootInfo<'static>) -> !;

@@ -18,6 +18,26 @@ pub mod shim;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+/// The ELF entry point of whatever the loader starts: takes its own stack, `$size` bytes at `$stack`, and calls `$start`, an
+/// `extern "C" fn(info: *const u8, length: usize) -> !`, with the loader's registers (RDI = postcard bytes, RSI = their length).
+#[macro_export]
+macro_rules! entry_point {
+    ($start:path, $stack:path, $size:expr) => {
+        core::arch::global_asm!(
+            ".pushsection .text.start, \"ax\"",
+            ".global _start",
+            "_start:",
+            "lea rsp, [rip + {stack} + {size}]",
+            "xor ebp, ebp",
+            "call {start}",
+            ".popsection",
+            stack = sym $stack,
+            size = const $size,
+            start = sym $start,
+        );
+    };
+}
+
 /// Virtual address at which physical address 0 appears in the kernel half of every space (PML4 entry 256 on).
 pub const PHYSICAL_MAP: u64 = 0xffff_8000_0000_0000;
 
