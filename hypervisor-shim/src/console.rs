@@ -15,10 +15,7 @@ pub struct Console {
 impl Console {
     /// A line whose input goes to `target` first.
     pub fn new(target: usize) -> Self {
-        Self {
-            target,
-            ..Self::default()
-        }
+        Self { target, ..Self::default() }
     }
 
     /// `source` (a digit, or the shim's letter) sends a byte.

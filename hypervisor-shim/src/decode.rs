@@ -59,10 +59,7 @@ pub fn cr4_write(
 /// MOV CR4, register (SDM 2B, "MOV to control registers"): which register, and the length.
 fn decode(bytes: &[u8]) -> Option<(usize, u64)> {
     const PREFIXES: [u8; 10] = [0x66, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x67];
-    let mut at = bytes
-        .iter()
-        .take_while(|byte| PREFIXES.contains(byte))
-        .count();
+    let mut at = bytes.iter().take_while(|byte| PREFIXES.contains(byte)).count();
     let rex = bytes.get(at).copied().filter(|byte| byte & 0xf0 == 0x40);
     at += usize::from(rex.is_some());
     let rex = rex.unwrap_or(0);

@@ -30,13 +30,8 @@ impl Lines {
     /// All masked.
     pub const fn new() -> Self {
         Self(
-            [Line {
-                vector: 0,
-                masked: true,
-                level: false,
-                active_low: false,
-                latched: false,
-            }; LINES as usize],
+            [Line { vector: 0, masked: true, level: false, active_low: false, latched: false };
+                LINES as usize],
         )
     }
 

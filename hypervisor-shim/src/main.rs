@@ -50,10 +50,7 @@ mod bare {
     fn run<V: Vcpu>(info: &BootInfo, hz: u64) -> ! {
         let mut map = Map::new();
         for range in &info.memory {
-            let piece = bootinfo::Range {
-                start: range.start,
-                size: range.size,
-            };
+            let piece = bootinfo::Range { start: range.start, size: range.size };
             if let Err(error) = map.add(piece, range.kind) {
                 refuse(format_args!("{error}"));
             }

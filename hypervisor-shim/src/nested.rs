@@ -135,12 +135,7 @@ mod tests {
     use crate::testing::Bytes;
     use bootinfo::MemoryKind;
 
-    const FORMAT: Format = Format {
-        table: 7,
-        memory: 7,
-        device: 0x13,
-        huge: true,
-    };
+    const FORMAT: Format = Format { table: 7, memory: 7, device: 0x13, huge: true };
 
     /// What an address means, and the bits of its entry.
     fn walk(nested: &Nested, machine: &Bytes, address: u64) -> Option<(u64, u64)> {
@@ -161,10 +156,7 @@ mod tests {
 
     fn machine() -> (Map, Bytes) {
         let mut map = Map::new();
-        let range = Range {
-            start: 1 << 20,
-            size: 1 << 20,
-        };
+        let range = Range { start: 1 << 20, size: 1 << 20 };
         map.add(range, MemoryKind::Usable).unwrap();
         (map, Bytes::new(2 << 20))
     }
@@ -173,11 +165,8 @@ mod tests {
     fn a_partition_is_mapped_and_nothing_beside_it() {
         let (mut map, mut machine) = machine();
         let mut nested = Nested::new(FORMAT, &mut map, &mut machine).unwrap();
-        for (start, size) in [
-            (0x40_0000, 0x60_0000),
-            (HUGE, 2 * HUGE + LARGE),
-            (0x20_1000, 0x3000),
-        ] {
+        for (start, size) in [(0x40_0000, 0x60_0000), (HUGE, 2 * HUGE + LARGE), (0x20_1000, 0x3000)]
+        {
             let range = Range { start, size };
             nested.memory(range, &mut map, &mut machine).unwrap();
             for address in [start, start + size / 2 + 5, start + size - 1] {
@@ -193,18 +182,10 @@ mod tests {
     fn devices_and_shadows() {
         let (mut map, mut machine) = machine();
         let mut nested = Nested::new(FORMAT, &mut map, &mut machine).unwrap();
-        let range = Range {
-            start: 0xfeb0_0000,
-            size: 0x2000,
-        };
+        let range = Range { start: 0xfeb0_0000, size: 0x2000 };
         nested.device(range, &mut map, &mut machine).unwrap();
-        assert_eq!(
-            walk(&nested, &machine, 0xfeb0_1004),
-            Some((0xfeb0_1004, 0x13))
-        );
-        nested
-            .shadow(0xfeb0_2000, 0x5000, &mut map, &mut machine)
-            .unwrap();
+        assert_eq!(walk(&nested, &machine, 0xfeb0_1004), Some((0xfeb0_1004, 0x13)));
+        nested.shadow(0xfeb0_2000, 0x5000, &mut map, &mut machine).unwrap();
         assert_eq!(walk(&nested, &machine, 0xfeb0_2010), Some((0x5010, 7)));
         assert_eq!(walk(&nested, &machine, 0xfeb0_3000), None);
     }

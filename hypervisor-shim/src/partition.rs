@@ -11,18 +11,13 @@ pub const LARGE: u64 = 2 << 20;
 /// Takes `size` bytes, a multiple of [`LARGE`] and aligned to it, from the machine's memory.
 pub fn carve(map: &mut Map, size: u64) -> Result<Range, Error> {
     let start = map.take(size + LARGE, LIMIT, "an instance")?;
-    Ok(Range {
-        start: start.next_multiple_of(LARGE),
-        size,
-    })
+    Ok(Range { start: start.next_multiple_of(LARGE), size })
 }
 
 /// Whether `size` bytes at `address` lie in a range.
 pub fn contains(range: Range, address: u64, size: u64) -> bool {
     address >= range.start
-        && address
-            .checked_add(size)
-            .is_some_and(|end| end <= range.start + range.size)
+        && address.checked_add(size).is_some_and(|end| end <= range.start + range.size)
 }
 
 /// The memory map that the instance is told.
@@ -64,10 +59,7 @@ mod tests {
     #[test]
     fn partitions_are_aligned_and_apart() {
         let mut map = Map::new();
-        let range = Range {
-            start: 0x10_5000,
-            size: 64 << 20,
-        };
+        let range = Range { start: 0x10_5000, size: 64 << 20 };
         map.add(range, MemoryKind::Usable).unwrap();
         let first = carve(&mut map, 16 << 20).unwrap();
         let second = carve(&mut map, 32 << 20).unwrap();
@@ -82,14 +74,8 @@ mod tests {
     #[test]
     fn nothing_beyond_a_partition_is_reached() {
         let mut machine = Bytes::new(0x4000);
-        let partition = Range {
-            start: 0x1000,
-            size: 0x2000,
-        };
-        let memory = Memory {
-            partition,
-            machine: &mut machine,
-        };
+        let partition = Range { start: 0x1000, size: 0x2000 };
+        let memory = Memory { partition, machine: &mut machine };
         let mut word = [0; 8];
         assert!(memory.read(0x1000, &mut word) && memory.read(0x2ff8, &mut word));
         for address in [0, 0xff8, 0xffc, 0x2ffc, 0x3000, u64::MAX - 3] {
@@ -101,14 +87,8 @@ mod tests {
     #[should_panic]
     fn nothing_beyond_a_partition_is_written() {
         let mut machine = Bytes::new(0x4000);
-        let partition = Range {
-            start: 0x1000,
-            size: 0x1000,
-        };
-        let mut memory = Memory {
-            partition,
-            machine: &mut machine,
-        };
+        let partition = Range { start: 0x1000, size: 0x1000 };
+        let mut memory = Memory { partition, machine: &mut machine };
         memory.write(0x1ffc, &[0; 8]);
     }
 }

@@ -73,13 +73,8 @@ impl Function {
     pub fn new(bus: &mut impl Bus, id: u16) -> Self {
         let command = bus.read(id, COMMAND) & 0xffff;
         bus.write(id, COMMAND, command & !7);
-        let mut function = Self {
-            id,
-            bars: [Bar::default(); 6],
-            memory: Vec::new(),
-            msix: None,
-            shadow: None,
-        };
+        let mut function =
+            Self { id, bars: [Bar::default(); 6], memory: Vec::new(), msix: None, shadow: None };
         let real = function.size_bars(bus);
         function.msix = function.find_msix(bus, &real);
         function
@@ -104,10 +99,7 @@ impl Function {
             if memory && mask != 0 {
                 addresses[index] = address;
                 let size = (!size_mask).wrapping_add(1);
-                let _ = self.memory.push(Range {
-                    start: address,
-                    size,
-                });
+                let _ = self.memory.push(Range { start: address, size });
             }
             index += 1 + usize::from(wide);
         }
@@ -124,11 +116,7 @@ impl Function {
         let low = if value & 1 != 0 { 3 } else { 0xf };
         let upper = index > 0 && self.bars[index - 1].shown & 0b111 == 0b100;
         let mask = if upper { mask } else { mask & !low };
-        self.bars[index] = Bar {
-            shown: value,
-            real: value,
-            mask,
-        };
+        self.bars[index] = Bar { shown: value, real: value, mask };
         (value, mask)
     }
 

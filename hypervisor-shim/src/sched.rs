@@ -22,13 +22,7 @@ pub struct Scheduler([Account; INSTANCES]);
 impl Scheduler {
     /// Nobody wants it.
     pub const fn new() -> Self {
-        Self(
-            [Account {
-                ready: false,
-                share: 1,
-                used: 0,
-            }; INSTANCES],
-        )
+        Self([Account { ready: false, share: 1, used: 0 }; INSTANCES])
     }
 
     /// The share of an instance, at least 1.

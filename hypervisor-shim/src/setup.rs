@@ -48,13 +48,9 @@ pub fn build<'a, V: Vcpu>(
     mut memory: AllMemory,
     hz: u64,
 ) -> Result<Machine<'a, V>, Problem> {
-    let bytes = memory
-        .bytes(info.archive.start, info.archive.size)
-        .ok_or(Problem::List)?;
+    let bytes = memory.bytes(info.archive.start, info.archive.size).ok_or(Problem::List)?;
     let files = Archive::new(bytes).map_err(|_| Problem::List)?;
-    let list = files
-        .file(bootinfo::archive::INSTANCES)
-        .ok_or(Problem::List)?;
+    let list = files.file(bootinfo::archive::INSTANCES).ok_or(Problem::List)?;
     let list: shim::Instances = postcard::from_bytes(list).map_err(|_| Problem::List)?;
     let host = V::host(&mut map, &mut memory, hz).map_err(|error| Problem::Load(0, error))?;
     let mut machine = Machine::new(info, memory, hz, list.primary.into());
@@ -112,12 +108,7 @@ pub fn start(
         archive: Range { start: at, size },
         archive_bytes: archive,
         command_line: info.command_line,
-        acpi: Acpi {
-            rsdp: 0,
-            io_apics: Default::default(),
-            pm1a_control: 0,
-            ..info.acpi.clone()
-        },
+        acpi: Acpi { rsdp: 0, io_apics: Default::default(), pm1a_control: 0, ..info.acpi.clone() },
     };
     loader::load(guest, &mut memory)
 }
@@ -146,12 +137,7 @@ impl<V> Giving<'_, V> {
                 Ok(())
             }
             Device::Irq { isa } => {
-                let line = self
-                    .info
-                    .acpi
-                    .overrides
-                    .iter()
-                    .find(|line| line.isa == *isa);
+                let line = self.info.acpi.overrides.iter().find(|line| line.isa == *isa);
                 let line = line.map_or(u32::from(*isa), |line| line.gsi);
                 if line == SERIAL_LINE || line >= shim::LINES {
                     return Err(Problem::Device(self.number, "the serial line's interrupt"));
@@ -160,19 +146,14 @@ impl<V> Giving<'_, V> {
                 Ok(())
             }
             Device::Memory { size: 0, .. } => Ok(()),
-            Device::Memory { base, size } => self.map_device(Range {
-                start: *base,
-                size: *size,
-            }),
-            Device::Pci {
-                vendor,
-                device,
-                index,
-            } => match pci::find(&mut Ports, *vendor, device, *index) {
-                Some(id) => self.give_function(id),
-                // As on a machine without a shim: the program is told that it is not there.
-                None => Ok(()),
-            },
+            Device::Memory { base, size } => self.map_device(Range { start: *base, size: *size }),
+            Device::Pci { vendor, device, index } => {
+                match pci::find(&mut Ports, *vendor, device, *index) {
+                    Some(id) => self.give_function(id),
+                    // As on a machine without a shim: the program is told that it is not there.
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -196,10 +177,7 @@ impl<V> Giving<'_, V> {
         let controllers = self.info.acpi.io_apics.iter().map(|io| io.address);
         let mut controllers = controllers.chain([self.info.acpi.local_apic]);
         if taken || controllers.any(|at| contains(range, at, 1)) {
-            return Err(Problem::Device(
-                self.number,
-                "memory of the machine as a device's",
-            ));
+            return Err(Problem::Device(self.number, "memory of the machine as a device's"));
         }
         self.nested
             .device(range, self.map, self.memory)
@@ -219,9 +197,7 @@ impl<V> Giving<'_, V> {
             let page = self.map.take(PAGE, LIMIT, "an MSI-X table").map_err(load)?;
             self.memory.clear(page, PAGE);
             let table = msix.table / PAGE * PAGE;
-            self.nested
-                .shadow(table, page, self.map, self.memory)
-                .map_err(load)?;
+            self.nested.shadow(table, page, self.map, self.memory).map_err(load)?;
             function.shadow = Some(page);
         }
         let full = Problem::Device(self.number, "so many PCI functions");

@@ -16,9 +16,7 @@ impl Bytes {
 impl Physical for Bytes {
     fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
         let start = address as usize;
-        let bytes = start
-            .checked_add(buffer.len())
-            .and_then(|end| self.0.get(start..end));
+        let bytes = start.checked_add(buffer.len()).and_then(|end| self.0.get(start..end));
         bytes.is_some_and(|bytes| {
             buffer.copy_from_slice(bytes);
             true

@@ -17,9 +17,7 @@ impl AllMemory {
     }
 
     fn check(&self, address: u64, size: u64) -> bool {
-        address
-            .checked_add(size)
-            .is_some_and(|after| after <= self.end)
+        address.checked_add(size).is_some_and(|after| after <= self.end)
     }
 
     /// Bytes that nobody writes, such as the archive.
@@ -48,17 +46,10 @@ impl Physical for AllMemory {
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) {
-        assert!(
-            self.check(address, bytes.len() as u64),
-            "write out of reach"
-        );
+        assert!(self.check(address, bytes.len() as u64), "write out of reach");
         // SAFETY: as in `read`, and taken from the map of free memory by the caller.
         unsafe {
-            core::ptr::copy(
-                bytes.as_ptr(),
-                (PHYSICAL_MAP + address) as *mut u8,
-                bytes.len(),
-            )
+            core::ptr::copy(bytes.as_ptr(), (PHYSICAL_MAP + address) as *mut u8, bytes.len())
         };
     }
 

@@ -54,9 +54,7 @@ impl Serial {
     /// A byte that arrived.
     pub fn receive(&mut self) -> Option<u8> {
         let waits = || port::read(LINE_STATUS, 1) & READY != 0;
-        self.arrived
-            .pop_front()
-            .or_else(|| waits().then(|| port::read(SERIAL, 1) as u8))
+        self.arrived.pop_front().or_else(|| waits().then(|| port::read(SERIAL, 1) as u8))
     }
 }
 

@@ -28,25 +28,15 @@ impl Bus for Ports {
 }
 
 fn select(function: u16, offset: u8) {
-    port::write(
-        ADDRESS,
-        4,
-        ENABLE | u64::from(function) << 8 | u64::from(offset & !3),
-    );
+    port::write(ADDRESS, 4, ENABLE | u64::from(function) << 8 | u64::from(offset & !3));
 }
 
 /// Writes entry `index` of the MSI-X table at a physical address (PCI 3.0, 6.8.2): address, data, control.
 pub fn write_entry(table: u64, index: usize, (address, data): (u64, u32), masked: bool) {
     let entry = mmio::map(TABLE_PAGE, table) + index as u64 * ENTRY;
     x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(entry));
-    for (word, value) in [
-        address as u32,
-        (address >> 32) as u32,
-        data,
-        u32::from(masked),
-    ]
-    .into_iter()
-    .enumerate()
+    for (word, value) in
+        [address as u32, (address >> 32) as u32, data, u32::from(masked)].into_iter().enumerate()
     {
         mmio::write(entry + 4 * word as u64, value);
     }

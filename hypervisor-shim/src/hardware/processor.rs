@@ -10,10 +10,7 @@ pub fn init() {
         Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     for (feature, flag) in [
         (Features::GLOBAL, Cr4Flags::PAGE_GLOBAL),
-        (
-            Features::SMEP,
-            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
-        ),
+        (Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
         (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
         (Features::XSAVE, Cr4Flags::OSXSAVE),
     ] {

@@ -26,11 +26,7 @@ impl Kept {
         let mut area = [0; AREA];
         area[..2].copy_from_slice(&FCW.to_le_bytes());
         area[MXCSR.0..MXCSR.0 + 4].copy_from_slice(&MXCSR.1.to_le_bytes());
-        Self {
-            area,
-            components: 1,
-            debug: [0; 4],
-        }
+        Self { area, components: 1, debug: [0; 4] }
     }
 
     /// Keeps what the processor has.
@@ -95,11 +91,7 @@ impl Default for Kept {
 
 /// Components that a guest may have.
 fn supported() -> u64 {
-    if features().contains(Features::AVX) {
-        7
-    } else {
-        3
-    }
+    if features().contains(Features::AVX) { 7 } else { 3 }
 }
 
 /// Whether a guest may write this to XCR0 (SDM 1, 13.3): x87 always, AVX only with SSE.

@@ -21,12 +21,8 @@ impl<V: Vcpu> Machine<'_, V> {
     pub(super) fn restart(&mut self, index: usize) -> Result<(), loader::Error> {
         self.retire(index);
         let instance = &mut self.instances[index];
-        let entry = setup::start(
-            self.info,
-            instance.partition,
-            instance.archive,
-            &mut self.memory,
-        )?;
+        let entry =
+            setup::start(self.info, instance.partition, instance.archive, &mut self.memory)?;
         instance.renew();
         instance.vcpu.reset(&entry);
         self.scheduler.wake(index);
@@ -56,9 +52,7 @@ impl<V: Vcpu> Machine<'_, V> {
         let number = self.current;
         let rip = self.instances[number].vcpu.state().rip;
         self.retire(number);
-        self.say(format_args!(
-            "instance {number} stopped: {why}; rip {rip:#x}"
-        ));
+        self.say(format_args!("instance {number} stopped: {why}; rip {rip:#x}"));
         if self.current == self.primary {
             port::end_machine(exit::KERNEL_PANIC);
         }
@@ -107,10 +101,7 @@ impl<V: Vcpu> Machine<'_, V> {
     /// A line of the shim.
     pub fn say(&mut self, what: fmt::Arguments) {
         // The serial line takes everything.
-        let _ = write!(
-            Speaker(&mut self.console, &mut self.serial),
-            "shim: {what}\r\n"
-        );
+        let _ = write!(Speaker(&mut self.console, &mut self.serial), "shim: {what}\r\n");
         if self.serial.has_more() {
             self.read_serial();
             // Who woke has a turn at the next interrupt, which comes at once.

@@ -21,10 +21,7 @@ impl<V: Vcpu> Machine<'_, V> {
         if instance.own_lines & 1 << line != 0
             && let Some(setting) = instance.lines.get(line).copied()
         {
-            let known = self
-                .routes
-                .iter()
-                .position(|route| *route == Route::Line(number, line));
+            let known = self.routes.iter().position(|route| *route == Route::Line(number, line));
             if known.is_none() {
                 let vector = self.allocate(Route::Line(number, line));
                 ioapic::attach(line, vector, setting.level, setting.active_low);
@@ -116,11 +113,7 @@ impl<V: Vcpu> Machine<'_, V> {
     pub(super) fn timer(&mut self) {
         let now = cpu::now();
         self.armed = NEVER;
-        let mut next = if self.turn_end <= now {
-            NEVER
-        } else {
-            self.turn_end
-        };
+        let mut next = if self.turn_end <= now { NEVER } else { self.turn_end };
         for instance in &mut self.instances {
             if instance.deadline <= now {
                 instance.deadline = NEVER;

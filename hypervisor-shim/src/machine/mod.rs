@@ -276,10 +276,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     fn write_cr4(&mut self) -> Flow {
         let instance = &mut self.instances[self.current];
         let state = instance.vcpu.state();
-        let memory = Memory {
-            partition: instance.partition,
-            machine: &mut self.memory,
-        };
+        let memory = Memory { partition: instance.partition, machine: &mut self.memory };
         let registers = instance.vcpu.registers();
         let Some((value, length)) = decode::cr4_write(&memory, state.cr3, state.rip, registers)
         else {

@@ -26,11 +26,7 @@ impl<V: Vcpu> Machine<'_, V> {
             let value = self.input(port, width);
             let registers = self.instances[self.current].vcpu.registers();
             // IN to AL or AX leaves the rest; to EAX it clears the upper half.
-            let kept = if width == 4 {
-                0
-            } else {
-                !u64::from(ones(width))
-            };
+            let kept = if width == 4 { 0 } else { !u64::from(ones(width)) };
             registers[RAX] = registers[RAX] & kept | u64::from(value & ones(width));
             self.instances[self.current].vcpu.skip();
             return Flow::On;
@@ -62,16 +58,11 @@ impl<V: Vcpu> Machine<'_, V> {
         }
         for index in 0..now {
             let partition = self.instances[self.current].partition;
-            let memory = Memory {
-                partition,
-                machine: &mut self.memory,
-            };
+            let memory = Memory { partition, machine: &mut self.memory };
             let mut byte = [0];
             let linear = from.wrapping_add(index);
             if decode::read(&memory, state.cr3, linear, &mut byte) == 0 {
-                return self.stop(format_args!(
-                    "OUTS from {linear:#x}, which is not its memory"
-                ));
+                return self.stop(format_args!("OUTS from {linear:#x}, which is not its memory"));
             }
             self.output(access.port, 1, byte[0].into());
         }
@@ -102,8 +93,7 @@ impl<V: Vcpu> Machine<'_, V> {
             Port::Serial(register) => {
                 if let Some(byte) = instance.uart.write(register, value as u8) {
                     let serial = &mut self.serial;
-                    self.console
-                        .send(b'0' + number as u8, byte, |byte| serial.send(byte));
+                    self.console.send(b'0' + number as u8, byte, |byte| serial.send(byte));
                 }
                 if instance.uart.interrupting() {
                     instance.fire(SERIAL_LINE);
@@ -121,9 +111,7 @@ impl<V: Vcpu> Machine<'_, V> {
                 if let Some(function) = instance.pci.write(&mut Ports, value << shift, mask) {
                     self.route_messages(function);
                     let instance = &self.instances[number];
-                    instance
-                        .pci
-                        .switch_msix(&mut Ports, function, value << shift, mask);
+                    instance.pci.switch_msix(&mut Ports, function, value << shift, mask);
                 }
             }
             Port::Line => self.write_line(value),

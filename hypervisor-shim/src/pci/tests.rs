@@ -47,10 +47,7 @@ fn machine() -> (Fake, Space) {
         (0x98, 1 << 16 | 0x11),
         (0x9c, 1),
     ];
-    let mut bus = Fake {
-        words: words.into(),
-        writes: std::vec::Vec::new(),
-    };
+    let mut bus = Fake { words: words.into(), writes: std::vec::Vec::new() };
     assert_eq!(find(&mut bus, 0x1af4, &[0x1001, 0x1042], 0), Some(DISK));
     assert_eq!(find(&mut bus, 0x1af4, &[0x1042], 1), None);
     let function = Function::new(&mut bus, DISK);

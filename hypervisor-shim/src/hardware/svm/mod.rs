@@ -18,12 +18,8 @@ use crate::nested::Format;
 use crate::vcpu::{RAX, RSP, Registers, State, Vcpu};
 
 /// Bits of nested page tables: every access of a guest is a user's (APM 2, 15.25.5). Devices: uncached, never executed.
-const FORMAT: Format = Format {
-    table: 0b111,
-    memory: 0b111,
-    device: 1 << 63 | 0b11111,
-    huge: true,
-};
+const FORMAT: Format =
+    Format { table: 0b111, memory: 0b111, device: 1 << 63 | 0b11111, huge: true };
 
 /// VM_CR, its bits "SVM is off" and "locked"; VM_HSAVE_PA.
 const VM_CR: u32 = 0xc001_0114;
@@ -95,12 +91,7 @@ const TASK: Segment = segment(0, 0x8b);
 const NOTHING: Segment = segment(0, 0);
 
 const fn segment(selector: u16, rights: u16) -> Segment {
-    Segment {
-        selector,
-        rights,
-        limit: if rights & 0x800 != 0 { u32::MAX } else { 0 },
-        base: 0,
-    }
+    Segment { selector, rights, limit: if rights & 0x800 != 0 { u32::MAX } else { 0 }, base: 0 }
 }
 
 /// Whether the processor has it, with nested paging, and firmware has not locked it off. Else: what is missing.
@@ -223,10 +214,7 @@ impl Vcpu for Svm {
     ) -> Result<(Self, Range), Error> {
         let block = map.take(PAGE, LIMIT, "a guest's state")?;
         memory.clear(block, PAGE);
-        let ports = Range {
-            start: map.take(PORTS, LIMIT, "a guest's ports")?,
-            size: PORTS,
-        };
+        let ports = Range { start: map.take(PORTS, LIMIT, "a guest's ports")?, size: PORTS };
         for byte in 0..PORTS {
             memory.write(ports.start + byte, &[0xff]);
         }
@@ -241,13 +229,7 @@ impl Vcpu for Svm {
         vmcb.asid = number as u32 + 1;
         vmcb.nested = 1;
         vmcb.nested_root = nested;
-        let svm = Self {
-            general: [0; 16],
-            block,
-            own: host.own,
-            vmcb,
-            kept: Kept::new(),
-        };
+        let svm = Self { general: [0; 16], block, own: host.own, vmcb, kept: Kept::new() };
         Ok((svm, ports))
     }
 
@@ -297,18 +279,9 @@ impl Vcpu for Svm {
             0x65 => Exit::WriteCr0,
             0x14 => Exit::WriteCr4,
             0x8d => Exit::SetComponents,
-            0x400 => Exit::Memory {
-                address: self.vmcb.info2,
-                write: self.vmcb.info1 & 2 != 0,
-            },
-            0x41 => Exit::Exception {
-                vector: 1,
-                error: None,
-            },
-            0x51 => Exit::Exception {
-                vector: 17,
-                error: Some(self.vmcb.info1 as u32),
-            },
+            0x400 => Exit::Memory { address: self.vmcb.info2, write: self.vmcb.info1 & 2 != 0 },
+            0x41 => Exit::Exception { vector: 1, error: None },
+            0x51 => Exit::Exception { vector: 17, error: Some(self.vmcb.info1 as u32) },
             0x7f => Exit::Shutdown,
             0x61 => Exit::NonMaskable,
             0x80 | 0x82..=0x87 | 0x73 | 0x7a | 0x6f | 0x8a => Exit::Undefined,

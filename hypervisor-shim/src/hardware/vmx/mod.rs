@@ -25,12 +25,7 @@ use crate::nested::Format;
 use crate::vcpu::{INTERRUPTS_ON, RSP, Registers, State, Vcpu};
 
 /// Bits of extended page tables (29.3.2): read, write, execute; memory type write-back, of devices uncached.
-const FORMAT: Format = Format {
-    table: 0b111,
-    memory: 0b111 | 6 << 3,
-    device: 0b011,
-    huge: true,
-};
+const FORMAT: Format = Format { table: 0b111, memory: 0b111 | 6 << 3, device: 0b011, huge: true };
 /// The pointer to them (25.6.11): write-back, 4 levels.
 const EPT_POINTER: u64 = 6 | 3 << 3;
 
@@ -56,13 +51,7 @@ const EXCEPTION: u64 = 3 << 8;
 /// MSRs that are the guest's own and that the processor switches: SYSENTER_CS, ESP, EIP, FS and GS base.
 const SWITCHED: [u32; 5] = [0x174, 0x175, 0x176, 0xc000_0100, 0xc000_0101];
 /// Those that the shim switches: STAR, LSTAR, CSTAR, SFMASK, kernel GS base.
-const KEPT: [u32; 5] = [
-    0xc000_0081,
-    0xc000_0082,
-    0xc000_0083,
-    0xc000_0084,
-    0xc000_0102,
-];
+const KEPT: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
 
 /// What all guests share.
 #[derive(Debug)]
@@ -119,10 +108,7 @@ impl Vmx {
                 let causes = read(QUALIFICATION) & 0x600f | 0xffff_0ff0;
                 // SAFETY: debug registers do nothing to the shim.
                 unsafe { asm!("mov dr6, {}", in(reg) causes, options(nomem, nostack)) };
-                Exit::Exception {
-                    vector: 1,
-                    error: None,
-                }
+                Exit::Exception { vector: 1, error: None }
             }
             (vector, _) => Exit::Exception {
                 vector,
@@ -200,10 +186,7 @@ impl Vcpu for Vmx {
         let block = map.take(PAGE, LIMIT, "a guest's state")?;
         memory.clear(block, PAGE);
         memory.write(block, &controls::revision().to_le_bytes());
-        let ports = Range {
-            start: map.take(PORTS, LIMIT, "a guest's ports")?,
-            size: PORTS,
-        };
+        let ports = Range { start: map.take(PORTS, LIMIT, "a guest's ports")?, size: PORTS };
         for word in 0..PORTS / 8 {
             memory.write(ports.start + word * 8, &[0xff; 8]);
         }
@@ -350,10 +333,7 @@ impl Vcpu for Vmx {
 
     fn throw(&mut self, vector: u8, error: Option<u32>) {
         let with_error = if error.is_some() { WITH_ERROR } else { 0 };
-        write(
-            ENTRY_EVENT,
-            VALID | EXCEPTION | with_error | u64::from(vector),
-        );
+        write(ENTRY_EVENT, VALID | EXCEPTION | with_error | u64::from(vector));
         write(ENTRY_ERROR, error.unwrap_or(0).into());
     }
 

@@ -20,16 +20,7 @@ const PAT: u64 = 0x0007_0406_0007_0406;
 /// Segments: selector, limit, access rights (25.4.1): ES, CS, SS, DS, FS, GS, LDTR, TR.
 const SEGMENTS: [(u64, u64, u64); 8] = {
     const DATA: (u64, u64, u64) = (16, 0xffff_ffff, 0xc093);
-    [
-        DATA,
-        (8, 0xffff_ffff, 0xa09b),
-        DATA,
-        DATA,
-        DATA,
-        DATA,
-        (0, 0, 1 << 16),
-        (0x28, 0x67, 0x8b),
-    ]
+    [DATA, (8, 0xffff_ffff, 0xa09b), DATA, DATA, DATA, DATA, (0, 0, 1 << 16), (0x28, 0x67, 0x8b)]
 };
 
 /// The shim's own state, to which every exit returns (25.5).
@@ -47,15 +38,7 @@ pub fn write_host() {
     // SAFETY: STR only reads.
     unsafe { asm!("str {}", out(reg) task, options(nomem, nostack)) };
     // ES, CS, SS, DS, FS, GS, TR.
-    let selectors = [
-        data,
-        gdt::KERNEL_CODE.into(),
-        data,
-        data,
-        0,
-        0,
-        task & 0xffff,
-    ];
+    let selectors = [data, gdt::KERNEL_CODE.into(), data, data, 0, 0, task & 0xffff];
     for (index, selector) in (0..).zip(selectors) {
         write(HOST_SELECTORS + 2 * index, selector);
     }
