@@ -316,7 +316,7 @@ impl Devices {
                     let owner = self.owner.clone();
                     // SAFETY: `Memory::piece` gives contiguous memory of the caller, who waits until this is done.
                     let pieces =
-                        unsafe { Pieces::new(&pieces, owner) }.ok_or(IoError::BadBuffer)?;
+                        unsafe { Pieces::new(pieces, owner) }.ok_or(IoError::BadBuffer)?;
                     request(disk, write, sector, sectors, Some(pieces))?;
                     bytes
                 }
@@ -350,7 +350,7 @@ fn request(
     write: bool,
     sector: u64,
     sectors: usize,
-    pieces: Option<Box<Pieces>>,
+    pieces: Option<Pieces>,
 ) -> Result<(), IoError> {
     let operation = match write {
         false => Operation::Read { sector, sectors },
@@ -371,19 +371,19 @@ fn pieces(
     memory: &impl Memory,
     range: core::ops::Range<usize>,
     write: bool,
-) -> Result<(Vec<Piece, PIECES>, usize), IoError> {
-    let (mut pieces, mut bytes) = (Vec::<Piece, PIECES>::new(), 0);
-    while bytes < range.len() && !pieces.is_full() {
+) -> Result<([Piece; PIECES], usize), IoError> {
+    let (mut pieces, mut bytes, mut count) = ([Piece::NONE; PIECES], 0, 0);
+    while bytes < range.len() && count < PIECES {
         let (at, most) = (range.start + bytes, range.len() - bytes);
         let piece = memory.piece(at, most, write).ok_or(IoError::BadBuffer)?;
         bytes += piece.bytes as usize;
-        // There is room.
-        let _ = pieces.push(piece);
+        pieces[count] = piece;
+        count += 1;
     }
     // Three pieces may end inside a sector: then the last of them, at least a page long, ends earlier.
     let rest = bytes % SECTOR;
-    if let Some(last) = pieces.last_mut() {
-        last.bytes -= rest as u32;
+    if let Some(last) = count.checked_sub(1) {
+        pieces[last].bytes -= rest as u32;
     }
     Ok((pieces, bytes - rest))
 }

@@ -1,9 +1,9 @@
 //! What a block device is to the jobs. Nothing here blocks: a request is submitted, and asked for after an interrupt.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::any::Any;
 use core::ptr::NonNull;
+use virtio::program::Attached;
 
 /// Requests in flight at most.
 pub const SLOTS: usize = 4;
@@ -52,36 +52,68 @@ pub struct Piece {
     pub address: NonNull<u8>,
     /// Its physical address.
     pub physical: u64,
-    /// Bytes, not 0.
+    /// Bytes. 0: it is none.
     pub bytes: u32,
+}
+
+impl Piece {
+    /// None.
+    pub const NONE: Self = Self {
+        address: NonNull::dangling(),
+        physical: 0,
+        bytes: 0,
+    };
 }
 
 /// Memory shared with a caller that one request fills or empties, in this order, in the place of a slot's buffer.
 ///
 /// Whoever has a request of it in flight holds this: what `owner` keeps lasts as long as the device may touch it.
 pub struct Pieces {
-    parts: heapless::Vec<Piece, PIECES>,
-    _owner: Rc<dyn Any>,
+    parts: [Piece; PIECES],
+    owner: Rc<dyn Any>,
 }
 
 impl Pieces {
-    /// `None`: there are none, too many, or an empty one.
+    /// `None`: there is not one.
     ///
     /// # Safety
     /// As long as `owner` lives they are contiguous memory at these addresses, to which no Rust reference points.
-    pub unsafe fn new(parts: &[Piece], owner: Rc<dyn Any>) -> Option<Box<Self>> {
-        let empty = parts.is_empty() || parts.iter().any(|piece| piece.bytes == 0);
-        let parts = heapless::Vec::from_slice(parts).ok()?;
-        let pieces = Self {
-            parts,
-            _owner: owner,
-        };
-        (!empty).then(|| Box::new(pieces))
+    #[inline(always)]
+    pub unsafe fn new(parts: [Piece; PIECES], owner: Rc<dyn Any>) -> Option<Self> {
+        let pieces = Self { parts, owner };
+        (pieces.bytes() != 0).then_some(pieces)
     }
 
-    /// Each of them.
-    pub fn parts(&self) -> &[Piece] {
-        &self.parts
+    /// Pieces of a buffer that a client shares with this program: where in it each begins, and its bytes. `None`: there is
+    /// not one, or one lies outside the buffer.
+    #[inline(always)]
+    pub fn of(buffer: &Rc<Attached>, pieces: [(u32, u32); PIECES]) -> Option<Self> {
+        let mut parts = [Piece::NONE; PIECES];
+        for (part, (start, bytes)) in parts.iter_mut().zip(pieces) {
+            if bytes != 0 {
+                let (address, physical) = buffer.place(start, bytes)?;
+                *part = Piece {
+                    address,
+                    physical,
+                    bytes,
+                };
+            }
+        }
+        // SAFETY: root has mapped the buffer for this program, contiguous, and it stays until it is dropped. Nothing makes a
+        // reference to it.
+        unsafe { Self::new(parts, buffer.clone()) }
+    }
+
+    /// Each of them, in order.
+    #[inline(always)]
+    pub fn parts(&self) -> impl Iterator<Item = Piece> {
+        let parts = self.parts.into_iter();
+        parts.filter(|part| part.bytes != 0)
+    }
+
+    /// What keeps the memory.
+    pub fn into_owner(self) -> Rc<dyn Any> {
+        self.owner
     }
 
     /// Copies bytes at `offset` into them: whole, in one piece.
@@ -105,7 +137,7 @@ impl Pieces {
     }
 
     fn place(&self, mut offset: usize, length: usize) -> NonNull<u8> {
-        for part in &self.parts {
+        for part in self.parts() {
             let bytes = part.bytes as usize;
             if offset < bytes {
                 assert!(offset + length <= bytes, "it crosses the end of a part");
@@ -118,6 +150,7 @@ impl Pieces {
     }
 
     /// Bytes of all.
+    #[inline(always)]
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(|piece| piece.bytes as usize).sum()
     }
@@ -145,7 +178,7 @@ pub trait Device {
     ///
     /// # Panics
     /// The slot has a request in flight, or the operation is empty or of another size than its memory.
-    fn submit(&mut self, slot: usize, operation: Operation, pieces: Option<Box<Pieces>>);
+    fn submit(&mut self, slot: usize, operation: Operation, pieces: Option<Pieces>);
 
     /// The next request that the device has finished, in any order: its slot, and whether it succeeded.
     fn completed(&mut self) -> Option<(usize, Result<(), DeviceError>)>;

@@ -3,7 +3,8 @@
 use crate::device::{Device, DeviceError, InitError, Operation, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
 use crate::ring::{Chain, Part, Ring};
-use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::any::Any;
 use core::ptr::NonNull;
 use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceType, Transport};
@@ -49,8 +50,8 @@ struct Slot {
     /// Physical address of each.
     physical: (u64, u64),
     in_flight: bool,
-    /// What the request in flight moves, if not the buffer: kept until the device is done with it.
-    pieces: Option<Box<Pieces>>,
+    /// What keeps the memory that the request in flight moves, if that is not the buffer.
+    owner: Option<Rc<dyn Any>>,
 }
 
 /// A block device.
@@ -86,7 +87,7 @@ impl<P: Platform, T: Transport> Disk<P, T> {
                 buffer: unsafe { memory.add(buffer) },
                 physical: (physical + control as u64, physical + buffer as u64),
                 in_flight: false,
-                pieces: None,
+                owner: None,
             }
         });
         transport.finish_init();
@@ -131,7 +132,7 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
     }
 
     #[inline(always)]
-    fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
+    fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Pieces>) {
         let slot = &mut self.slots[index];
         assert!(!slot.in_flight, "a slot has one request at a time");
         let (kind, sector) = header(operation);
@@ -144,11 +145,11 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
                 status: u8::MAX,
             })
         };
-        slot.pieces = pieces;
         slot.in_flight = true;
         let mut chain = self.ring.chain(index);
-        slot.describe(operation, &mut chain);
+        slot.describe(operation, pieces.as_ref(), &mut chain);
         chain.submit();
+        slot.owner = pieces.map(Pieces::into_owner);
         self.transport.notify(REQUESTS);
     }
 
@@ -157,7 +158,7 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         let index = self.ring.next_used()?;
         let slot = &mut self.slots[index];
         slot.in_flight = false;
-        slot.pieces = None;
+        slot.owner = None;
         // SAFETY: DMA memory that the device has given back.
         let status = unsafe { (&raw const (*slot.control.as_ptr()).status).read_volatile() };
         Some((index, (status == 0).then_some(()).ok_or(DeviceError)))
@@ -167,7 +168,12 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
 impl Slot {
     /// The memory of a request: header, data, status.
     #[inline(always)]
-    fn describe<P: Platform>(&self, operation: Operation, chain: &mut Chain<P>) {
+    fn describe<P: Platform>(
+        &self,
+        operation: Operation,
+        pieces: Option<&Pieces>,
+        chain: &mut Chain<P>,
+    ) {
         let (sectors, device_writes) = match operation {
             Operation::Read { sectors, .. } => (sectors, true),
             Operation::Write { sectors, .. } => (sectors, false),
@@ -182,7 +188,7 @@ impl Slot {
             })
         };
         push(control, HEADER, false);
-        if let Some(pieces) = &self.pieces {
+        if let Some(pieces) = pieces {
             assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
             for piece in pieces.parts() {
                 push(piece.physical, piece.bytes, device_writes);

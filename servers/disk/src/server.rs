@@ -2,13 +2,12 @@
 
 extern crate alloc;
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use disk::ata::Ata;
 use disk::ata::identity::Absent;
 use disk::ata::ports::{self as ata, Ports};
-use disk::device::{Device, InitError, Operation, Piece, Pieces};
+use disk::device::{Device, InitError, Operation, PIECES, Pieces};
 use disk::driver::Disk;
 use disk::gpt::{self, GptError};
 use disk::jobs::Jobs;
@@ -128,28 +127,20 @@ impl Place {
     }
 
     /// The pieces of the client's buffer that a request names: at most `most` bytes of them.
-    fn pieces(&self, words: &[u64], most: usize) -> Result<Box<Pieces>, IoError> {
+    #[inline(always)]
+    fn pieces(&self, words: [u64; PIECES], mut most: usize) -> Result<Pieces, IoError> {
         let buffer = self.buffer.as_ref().ok_or(IoError::BadBuffer)?;
-        let (mut pieces, mut left) = (Vec::new(), most);
-        for word in words {
-            let (start, bytes) = (word & u64::from(u32::MAX), word >> 32);
-            let whole = bytes.is_multiple_of(SECTOR as u64) && start + bytes <= buffer.bytes;
-            if !whole {
+        let mut pieces = [(0, 0); PIECES];
+        for (piece, word) in pieces.iter_mut().zip(words) {
+            let (start, bytes) = (word as u32, (word >> 32) as usize);
+            if !bytes.is_multiple_of(SECTOR) {
                 return Err(IoError::BadRequest);
             }
-            let bytes = (bytes as usize).min(left);
-            left -= bytes;
-            if bytes != 0 {
-                pieces.push(Piece {
-                    address: buffer.place(start).ok_or(IoError::BadRequest)?,
-                    physical: buffer.physical + start,
-                    bytes: bytes as u32,
-                });
-            }
+            let bytes = bytes.min(most);
+            most -= bytes;
+            *piece = (start, bytes as u32);
         }
-        // SAFETY: memory that root has mapped here, contiguous, and that stays until the buffer is dropped; this program
-        // makes no reference to it.
-        unsafe { Pieces::new(&pieces, buffer.clone()) }.ok_or(IoError::BadRequest)
+        Pieces::of(buffer, pieces).ok_or(IoError::BadRequest)
     }
 }
 
@@ -234,7 +225,7 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
     }
 
     fn shared(&mut self, place: &mut Place, label: u32, request: Request) -> Reaction<'_> {
-        let [offset, ref pieces @ ..] = request.words;
+        let [offset, pieces @ ..] = request.words;
         let kind = match label {
             io::READ_SHARED => Kind::Read,
             io::WRITE_SHARED if self.drive(place.drive)?.disk.is_read_only() => {

@@ -49,10 +49,9 @@ pub fn connect(device: &'static PciDevice, badge: u64) -> Result<MsiX, &'static 
 pub struct Attached {
     id: u64,
     address: NonNull<u8>,
-    /// Physical address.
-    pub physical: u64,
-    /// Bytes, contiguous.
-    pub bytes: u64,
+    physical: u64,
+    /// Contiguous.
+    bytes: u64,
 }
 
 impl Attached {
@@ -75,10 +74,16 @@ impl Attached {
         })
     }
 
-    /// Where the byte at `offset` is mapped. `None`: outside.
-    pub fn place(&self, offset: u64) -> Option<NonNull<u8>> {
+    /// Where `bytes` bytes from `offset` on are mapped, and their physical address. `None`: they lie outside.
+    #[inline(always)]
+    pub fn place(&self, offset: u32, bytes: u32) -> Option<(NonNull<u8>, u64)> {
+        let offset = u64::from(offset);
+        if offset + u64::from(bytes) > self.bytes {
+            return None;
+        }
         // SAFETY: inside what root has mapped.
-        (offset < self.bytes).then(|| unsafe { self.address.add(offset as usize) })
+        let address = unsafe { self.address.add(offset as usize) };
+        Some((address, self.physical + offset))
     }
 }
 

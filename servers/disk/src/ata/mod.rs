@@ -34,7 +34,7 @@ const MOST_28: usize = 1 << 8;
 struct Slot {
     buffer: Box<[u8]>,
     /// What the request in flight moves, if not the buffer.
-    pieces: Option<Box<Pieces>>,
+    pieces: Option<Pieces>,
     in_flight: bool,
 }
 
@@ -344,7 +344,7 @@ impl<B: Bus> Device for Ata<B> {
         &mut slot.buffer
     }
 
-    fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Box<Pieces>>) {
+    fn submit(&mut self, index: usize, operation: Operation, pieces: Option<Pieces>) {
         let slot = &mut self.slots[index];
         assert!(!slot.in_flight, "a slot has one request at a time");
         if let Operation::Read { sectors, .. } | Operation::Write { sectors, .. } = operation {

@@ -178,14 +178,14 @@ fn large_requests_take_several_commands() {
         let (mut ata, _) = driver(&model);
         let memory = vec![0u8; SECTORS * SECTOR].leak();
         let start = NonNull::from(&mut *memory).cast::<u8>();
-        let parts = [(0, 10), (10, SECTORS - 10)].map(|(from, sectors)| Piece {
+        let parts = [(0, 10), (10, 0), (10, SECTORS - 10)].map(|(from, sectors)| Piece {
             // SAFETY: inside the memory.
             address: unsafe { start.add(from * SECTOR) },
             physical: 0,
             bytes: (sectors * SECTOR) as u32,
         });
         // SAFETY: the memory stays, and is read only when the disk is done.
-        let pieces = || unsafe { Pieces::new(&parts, Rc::new(())) };
+        let pieces = || unsafe { Pieces::new(parts, Rc::new(())) };
         ata.submit(0, read(300, SECTORS), pieces());
         assert_eq!(finish(&mut ata, &model), (0, Ok(())));
         let there = memory.chunks(SECTOR);

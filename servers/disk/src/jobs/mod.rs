@@ -91,8 +91,10 @@ impl<C: Caller> Jobs<C> {
     }
 
     #[inline(always)]
-    fn run(&mut self, device: &mut impl Device, slot: usize, job: Job<C>) {
-        let submitted = self.running[slot].insert(job).submit_next(device, slot);
+    fn run(&mut self, device: &mut impl Device, slot: usize, mut job: Job<C>) {
+        let pieces = job.take_pieces();
+        let running = self.running[slot].insert(job);
+        let submitted = running.submit_next(device, slot, pieces);
         if let Err(error) = submitted
             && let Some(job) = self.running[slot].take()
         {

@@ -2,7 +2,6 @@
 
 use crate::device::{Device, DeviceError, Operation, Pieces};
 use crate::range::{Chunk, SECTOR};
-use alloc::boxed::Box;
 
 /// Why a job failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub struct Task {
     /// How many bytes: not 0, unless it is a [`Kind::Sync`], and none behind the device's end.
     pub length: usize,
     /// The caller's memory, of that length, if it is shared with the device: then `offset` and `length` are whole sectors.
-    pub pieces: Option<Box<Pieces>>,
+    pub pieces: Option<Pieces>,
 }
 
 impl Task {
@@ -119,6 +118,12 @@ impl<C: Caller> Job<C> {
         }
     }
 
+    /// The memory for its only request, if it is shared.
+    #[inline(always)]
+    pub(super) fn take_pieces(&mut self) -> Option<Pieces> {
+        self.task.pieces.take()
+    }
+
     pub(super) fn into_caller(self) -> C {
         self.caller
     }
@@ -132,19 +137,20 @@ impl<C: Caller> Job<C> {
         Chunk::first(offset + self.done as u64, length - self.done)
     }
 
-    /// Submits the first request of the next chunk.
+    /// Submits the first request of all, or of the next chunk.
     #[inline(always)]
     pub(super) fn submit_next(
         &mut self,
         device: &mut impl Device,
         slot: usize,
+        pieces: Option<Pieces>,
     ) -> Result<(), JobError> {
         let kind = self.task.kind;
         if kind == Kind::Sync {
             device.submit(slot, Operation::Flush, None);
             return Ok(());
         }
-        if let Some(pieces) = self.task.pieces.take() {
+        if let Some(pieces) = pieces {
             let sector = self.task.offset / SECTOR as u64;
             let sectors = self.task.length / SECTOR;
             let operation = match kind {
@@ -222,6 +228,6 @@ impl<C: Caller> Job<C> {
         if self.done == length {
             return Ok(Some(Moved::Count(length)));
         }
-        self.submit_next(device, slot).map(|()| None)
+        self.submit_next(device, slot, None).map(|()| None)
     }
 }

@@ -2,7 +2,6 @@ use super::step::{JobError, Kind, Task};
 use super::*;
 use crate::device::{DeviceError, Operation, Pieces};
 use crate::range::BUFFER;
-use std::boxed::Box;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -46,7 +45,7 @@ impl Device for Ram {
         );
         &mut self.buffers[slot]
     }
-    fn submit(&mut self, slot: usize, operation: Operation, _: Option<Box<Pieces>>) {
+    fn submit(&mut self, slot: usize, operation: Operation, _: Option<Pieces>) {
         assert!(
             self.requests.iter().all(|(busy, _)| *busy != slot),
             "in flight"
