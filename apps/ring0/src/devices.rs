@@ -315,8 +315,7 @@ impl Devices {
                     let (sector, sectors) = (at / SECTOR as u64, bytes / SECTOR);
                     let owner = self.owner.clone();
                     // SAFETY: `Memory::piece` gives contiguous memory of the caller, who waits until this is done.
-                    let pieces =
-                        unsafe { Pieces::new(pieces, owner) }.ok_or(IoError::BadBuffer)?;
+                    let pieces = unsafe { Pieces::new(pieces, owner) }.ok_or(IoError::BadBuffer)?;
                     request(disk, write, sector, sectors, Some(pieces))?;
                     bytes
                 }

@@ -2,7 +2,7 @@
 
 use crate::device::{Device, DeviceError, InitError, Operation, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
-use crate::ring::{Chain, Part, Ring};
+use crate::ring::{Part, Ring};
 use alloc::rc::Rc;
 use core::any::Any;
 use core::ptr::NonNull;
@@ -47,8 +47,8 @@ const HEADER: u32 = 16;
 struct Slot {
     control: NonNull<Control>,
     buffer: NonNull<u8>,
-    /// Physical address of each.
-    physical: (u64, u64),
+    /// Physical address of the buffer.
+    physical: u64,
     in_flight: bool,
     /// What keeps the memory that the request in flight moves, if that is not the buffer.
     owner: Option<Rc<dyn Any>>,
@@ -76,16 +76,22 @@ impl<P: Platform, T: Transport> Disk<P, T> {
         if transport.requires_legacy_layout() {
             return Err(InitError::Unsupported);
         }
-        let ring = Ring::new(&mut transport, REQUESTS).ok_or(InitError::OutOfMemory)?;
+        let mut ring = Ring::new(&mut transport, REQUESTS).ok_or(InitError::OutOfMemory)?;
         let (physical, memory) = P::dma(1 + SLOTS * BUFFER / PAGE).ok_or(InitError::OutOfMemory)?;
         let slots = core::array::from_fn(|i| {
             let (control, buffer) = (i * size_of::<Control>(), PAGE + i * BUFFER);
+            let part = |offset, bytes, device_writes| Part {
+                physical: physical + control as u64 + u64::from(offset),
+                bytes,
+                device_writes,
+            };
+            ring.frame(i, part(0, HEADER, false), part(HEADER, 1, true));
             Slot {
                 // SAFETY: the first page has room for all of them, and the buffers follow it.
                 control: unsafe { memory.add(control) }.cast(),
                 // SAFETY: as above.
                 buffer: unsafe { memory.add(buffer) },
-                physical: (physical + control as u64, physical + buffer as u64),
+                physical: physical + buffer as u64,
                 in_flight: false,
                 owner: None,
             }
@@ -136,20 +142,41 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         let slot = &mut self.slots[index];
         assert!(!slot.in_flight, "a slot has one request at a time");
         let (kind, sector) = header(operation);
+        let control = slot.control.as_ptr();
         // SAFETY: DMA memory of this slot, which the device does not use now.
         unsafe {
-            slot.control.write_volatile(Control {
-                kind,
-                reserved: 0,
-                sector,
-                status: u8::MAX,
-            })
-        };
+            (&raw mut (*control).kind).write_volatile(kind);
+            (&raw mut (*control).sector).write_volatile(sector);
+            (&raw mut (*control).status).write_volatile(u8::MAX);
+        }
         slot.in_flight = true;
-        let mut chain = self.ring.chain(index);
-        slot.describe(operation, pieces.as_ref(), &mut chain);
-        chain.submit();
-        slot.owner = pieces.map(Pieces::into_owner);
+        let (sectors, device_writes) = match operation {
+            Operation::Read { sectors, .. } => (sectors, true),
+            Operation::Write { sectors, .. } => (sectors, false),
+            Operation::Flush => (0, false),
+        };
+        let part = |physical, bytes| Part {
+            physical,
+            bytes,
+            device_writes,
+        };
+        let bytes = sectors * SECTOR;
+        if let Some(pieces) = pieces {
+            assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
+            let mut chain = self.ring.chain(index, pieces.parts().count());
+            for piece in pieces.parts() {
+                chain.push(part(piece.physical, piece.bytes));
+            }
+            chain.submit();
+            slot.owner = Some(pieces.into_owner());
+        } else if operation == Operation::Flush {
+            self.ring.chain(index, 0).submit();
+        } else {
+            assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
+            let mut chain = self.ring.chain(index, 1);
+            chain.push(part(slot.physical, bytes as u32));
+            chain.submit();
+        }
         self.transport.notify(REQUESTS);
     }
 
@@ -162,42 +189,6 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         // SAFETY: DMA memory that the device has given back.
         let status = unsafe { (&raw const (*slot.control.as_ptr()).status).read_volatile() };
         Some((index, (status == 0).then_some(()).ok_or(DeviceError)))
-    }
-}
-
-impl Slot {
-    /// The memory of a request: header, data, status.
-    #[inline(always)]
-    fn describe<P: Platform>(
-        &self,
-        operation: Operation,
-        pieces: Option<&Pieces>,
-        chain: &mut Chain<P>,
-    ) {
-        let (sectors, device_writes) = match operation {
-            Operation::Read { sectors, .. } => (sectors, true),
-            Operation::Write { sectors, .. } => (sectors, false),
-            Operation::Flush => (0, false),
-        };
-        let (bytes, (control, buffer)) = (sectors * SECTOR, self.physical);
-        let mut push = |physical, bytes, device_writes| {
-            chain.push(Part {
-                physical,
-                bytes,
-                device_writes,
-            })
-        };
-        push(control, HEADER, false);
-        if let Some(pieces) = pieces {
-            assert_eq!(pieces.bytes(), bytes, "as much memory as sectors");
-            for piece in pieces.parts() {
-                push(piece.physical, piece.bytes, device_writes);
-            }
-        } else if operation != Operation::Flush {
-            assert!((1..=BUFFER).contains(&bytes), "as much as a buffer has");
-            push(buffer, bytes as u32, device_writes);
-        }
-        push(control + u64::from(HEADER), 1, true);
     }
 }
 

@@ -3,6 +3,7 @@
 //! virtio-drivers' `VirtQueue` takes chains from a free list and asks for the physical address of every buffer at every use:
 //! some 400 instructions of a request more than this.
 
+use crate::device::{PIECES, SLOTS};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
@@ -10,9 +11,9 @@ use virtio::platform::Platform;
 use virtio_drivers::transport::Transport;
 
 /// Most descriptors of a slot's chain: header, data and status.
-pub const CHAIN: usize = 2 + crate::device::PIECES;
+pub const CHAIN: usize = 2 + PIECES;
 /// Descriptors of the queue.
-const SIZE: usize = (crate::device::SLOTS * CHAIN).next_power_of_two();
+const SIZE: usize = (SLOTS * CHAIN).next_power_of_two();
 
 /// Where the available ring and the used ring lie in the queue's page; the descriptors come first.
 const AVAILABLE: usize = 16 * SIZE;
@@ -34,12 +35,29 @@ pub struct Part {
     pub device_writes: bool,
 }
 
+impl Part {
+    /// What its descriptor says but for the address.
+    #[inline(always)]
+    fn rest(self) -> u64 {
+        let flags = if self.device_writes { DEVICE_WRITES } else { 0 };
+        u64::from(self.bytes) | flags
+    }
+}
+
+/// What a descriptor says that another one follows.
+#[inline(always)]
+fn linked(next: usize) -> u64 {
+    NEXT | (next as u64) << 48
+}
+
 /// A queue.
 pub struct Ring<P> {
     page: NonNull<u8>,
     /// Requests handed over and taken back so far, modulo 2^16.
     available: u16,
     used: u16,
+    /// What each slot's first descriptor says but for address and successor.
+    headers: [u64; SLOTS],
     platform: PhantomData<P>,
 }
 
@@ -56,6 +74,7 @@ impl<P: Platform> Ring<P> {
             page,
             available: 0,
             used: 0,
+            headers: [0; SLOTS],
             platform: PhantomData,
         })
     }
@@ -66,15 +85,42 @@ impl<P: Platform> Ring<P> {
         unsafe { self.page.add(offset) }.cast()
     }
 
-    /// Begins to describe a request: the parts of its memory, in the device's order.
-    #[inline(always)]
-    pub fn chain(&mut self, slot: usize) -> Chain<'_, P> {
+    /// Says what every request of a slot begins and ends with. To be called once for each, before its first request.
+    pub fn frame(&mut self, slot: usize, header: Part, status: Part) {
         let head = slot * CHAIN;
+        self.describe(head, header.physical, header.rest());
+        self.describe(head + CHAIN - 1, status.physical, status.rest());
+        self.headers[slot] = header.rest();
+    }
+
+    #[inline(always)]
+    fn describe(&mut self, descriptor: usize, physical: u64, rest: u64) {
+        let at = 16 * descriptor;
+        // SAFETY: DMA memory, in the descriptors of a slot that the device does not use now.
+        unsafe {
+            self.place(at).write_volatile(physical);
+            self.place(at + 8).write_volatile(rest);
+        }
+    }
+
+    /// Begins to describe a request that has so many parts between its header and its status.
+    ///
+    /// # Panics
+    /// A chain has not as many descriptors.
+    #[inline(always)]
+    pub fn chain(&mut self, slot: usize, parts: usize) -> Chain<'_, P> {
+        assert!(parts <= CHAIN - 2);
+        let head = slot * CHAIN;
+        let status = head + CHAIN - 1;
+        let next = status - parts;
+        let rest = self.headers[slot] | linked(next);
+        // SAFETY: DMA memory, in the slot's own descriptors, which the device does not use now.
+        unsafe { self.place(16 * head + 8).write_volatile(rest) };
         Chain {
             ring: self,
             head,
-            next: head,
-            last: 0,
+            next,
+            status,
         }
     }
 
@@ -99,54 +145,37 @@ impl<P: Platform> Ring<P> {
 pub struct Chain<'a, P> {
     ring: &'a mut Ring<P>,
     head: usize,
-    /// The next descriptor, and what the last one says but for the address.
+    /// The next descriptor, and the last one.
     next: usize,
-    last: u64,
+    status: usize,
 }
 
 impl<P: Platform> Chain<'_, P> {
-    /// One more part.
+    /// The next of its parts, in the device's order.
     ///
     /// # Panics
-    /// The chain has no more descriptors.
+    /// There are more than were announced.
     #[inline(always)]
     pub fn push(&mut self, part: Part) {
-        assert!(self.next < self.head + CHAIN);
-        let mut rest = u64::from(part.bytes);
-        if part.device_writes {
-            rest |= DEVICE_WRITES;
-        }
-        let at = 16 * self.next;
+        assert!(self.next < self.status);
+        let at = self.next;
         self.next += 1;
-        self.last = rest;
-        // SAFETY: DMA memory, in the slot's own descriptors, which the device does not use now.
-        unsafe {
-            self.ring.place(at).write_volatile(part.physical);
-            self.ring
-                .place(at + 8)
-                .write_volatile(rest | NEXT | (self.next as u64) << 48);
-        }
+        self.ring
+            .describe(at, part.physical, part.rest() | linked(self.next));
     }
 
     /// Hands the request over. Its memory is the device's until [`Ring::next_used`] gives the slot back.
     ///
     /// # Panics
-    /// It has no part.
+    /// There are fewer parts than were announced.
     #[inline(always)]
     pub fn submit(self) {
-        assert!(self.next > self.head);
-        let Self {
-            ring,
-            head,
-            next,
-            last,
-        } = self;
+        assert!(self.next == self.status);
+        let Self { ring, head, .. } = self;
         let entry = AVAILABLE + 4 + 2 * (ring.available as usize % SIZE);
         ring.available = ring.available.wrapping_add(1);
-        // SAFETY: DMA memory, in the slot's own descriptors and in the available ring, whose next entry is not the device's
-        // before the index says so.
+        // SAFETY: DMA memory, in the available ring, whose next entry is not the device's before the index says so.
         unsafe {
-            ring.place(16 * (next - 1) + 8).write_volatile(last);
             ring.place(entry).write_volatile(head as u16);
             fence(Ordering::Release);
             ring.place(AVAILABLE + 2).write_volatile(ring.available);

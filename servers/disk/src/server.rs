@@ -122,7 +122,6 @@ impl Place {
             kind,
             offset: self.start + offset,
             length,
-            pieces: None,
         }
     }
 
@@ -160,10 +159,16 @@ impl<D: Device, const TIMED: bool> DiskServer<D, TIMED> {
 
     /// Parks the caller and makes its request a job.
     #[inline(always)]
-    fn work(&mut self, place: &Place, request: Request, task: Task) -> Reaction<'static> {
+    fn work(
+        &mut self,
+        place: &Place,
+        request: Request,
+        task: Task,
+        pieces: Option<Pieces>,
+    ) -> Reaction<'static> {
         let Ready { disk, jobs } = self.drive(place.drive)?;
         let caller = Waiting(request.park()?);
-        jobs.add(disk, caller, task);
+        jobs.add(disk, caller, task, pieces);
         Ok(Done::Later)
     }
 }
@@ -205,7 +210,7 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
         if length == 0 {
             return Ok(Done::Count(0));
         }
-        let reaction = self.work(place, request, place.task(Kind::Read, offset, length));
+        let reaction = self.work(place, request, place.task(Kind::Read, offset, length), None);
         self.reads += 1;
         (self.on_read)(self.reads);
         reaction
@@ -220,7 +225,12 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
             (_, 0) => Ok(Done::Count(0)),
             // Writing at the end would otherwise "succeed" without progress.
             (0, _) => Err(IoError::BeyondEnd),
-            _ => self.work(place, request, place.task(Kind::Write, offset, length)),
+            _ => self.work(
+                place,
+                request,
+                place.task(Kind::Write, offset, length),
+                None,
+            ),
         }
     }
 
@@ -250,8 +260,7 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
         }
         let pieces = place.pieces(pieces, most)?;
         let task = place.task(kind, offset, pieces.bytes());
-        let pieces = Some(pieces);
-        self.work(place, request, Task { pieces, ..task })
+        self.work(place, request, task, Some(pieces))
     }
 
     fn stat(&mut self, place: &mut Place) -> Result<Stat, IoError> {
@@ -266,7 +275,7 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
         if !self.drive(place.drive)?.disk.has_flush() {
             return Ok(Done::Count(0));
         }
-        self.work(place, request, place.task(Kind::Sync, 0, 0))
+        self.work(place, request, place.task(Kind::Sync, 0, 0), None)
     }
 
     fn interrupt_with_answer(&mut self, drive: u64, _: u64) -> Option<(Parked, Reaction<'_>)> {

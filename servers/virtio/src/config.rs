@@ -16,7 +16,7 @@ pub struct Function {
 
 impl Function {
     /// A dword of configuration space; all ones beyond its end, as PCI has it.
-    fn word(&self, offset: usize) -> u32 {
+    pub fn word(&self, offset: usize) -> u32 {
         self.config.get(offset / 4).copied().unwrap_or(u32::MAX)
     }
 

@@ -1,4 +1,4 @@
-//! virtio-drivers' PCI transport, with the one thing it lacks: interrupts by MSI-X.
+//! virtio-drivers' PCI transport, with the two things it lacks: interrupts by MSI-X, and doorbells that are looked up once.
 
 use crate::config::{Function, Playback};
 use crate::platform::{HalOf, Platform};
@@ -9,11 +9,14 @@ use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Trans
 use virtio_drivers::{PhysAddr, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// `cfg_type` of the capability that says where the common configuration lies (virtio 1.2, 4.1.4).
+/// `cfg_type` of the capabilities that say where the common configuration and the doorbells lie (virtio 1.2, 4.1.4).
 const COMMON: u16 = 1;
-/// Offsets in the common configuration (virtio 1.2, 4.1.4.3).
+const DOORBELLS: u16 = 2;
+/// Bytes of the common configuration, and offsets in it (virtio 1.2, 4.1.4.3).
+const COMMON_BYTES: u64 = 56;
 const QUEUE_SELECT: usize = 22;
 const QUEUE_MSIX_VECTOR: usize = 26;
+const QUEUE_NOTIFY_OFFSET: usize = 30;
 /// Root points entry 0 of the MSI-X table at the program's Irq.
 const VECTOR: u16 = 0;
 
@@ -21,10 +24,18 @@ const VECTOR: u16 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotVirtio;
 
+/// Queues with a doorbell: as many as a network device has. (A block device has one.)
+const QUEUES: usize = 2;
+
 /// A transport whose queues interrupt by MSI-X entry 0.
 pub struct MsiX {
     pci: PciTransport,
     common: NonNull<u8>,
+    /// The doorbells, their bytes, and how far they lie apart.
+    notify: (NonNull<u8>, u64, u64),
+    /// Each queue's own, once it is set up. virtio-drivers asks the device for it at every ring: two accesses to registers
+    /// that are slow.
+    doorbells: [Option<NonNull<u16>>; QUEUES],
 }
 
 impl MsiX {
@@ -37,37 +48,45 @@ impl MsiX {
             function: 0,
         };
         let mut root = PciRoot::new(Playback::new(function));
-        let is_common = |id, header: u16| id == PCI_CAP_ID_VNDR && header >> 8 == COMMON;
-        let capability = root
-            .capabilities(place)
-            .find(|c| is_common(c.id, c.private_header))
-            .ok_or(NotVirtio)?;
-        let word = |offset: u8| {
-            function
-                .config
-                .get(offset as usize / 4)
-                .copied()
-                .unwrap_or(u32::MAX)
+        // The structure of a kind: where its capability is, and where it is itself.
+        let structure = |kind| {
+            let is_it = |id, header: u16| id == PCI_CAP_ID_VNDR && header >> 8 == kind;
+            let mut capabilities = root.capabilities(place);
+            let capability = capabilities.find(|c| is_it(c.id, c.private_header))?;
+            let word = |offset: usize| function.word(capability.offset as usize + offset);
+            let (bar, offset) = ((word(4) & 0xff) as usize, u64::from(word(8)));
+            let physical = (bar < 6).then(|| function.physical(bar) + offset)?;
+            Some((physical, u64::from(word(12)), u64::from(word(16))))
         };
-        let (bar, offset) = (
-            (word(capability.offset + 4) & 0xff) as usize,
-            word(capability.offset + 8) as u64,
-        );
-        if bar >= 6
-            || function
-                .mapped(function.physical(bar) + offset, 56)
-                .is_none()
-        {
-            return Err(NotVirtio);
-        }
-        let common = P::registers(function.physical(bar) + offset, 56);
+        let registers = |physical, bytes| {
+            function.mapped(physical, bytes).ok_or(NotVirtio)?;
+            Ok(P::registers(physical, bytes as usize))
+        };
+        let (common, ..) = structure(COMMON).ok_or(NotVirtio)?;
+        let (notify, bytes, apart) = structure(DOORBELLS).ok_or(NotVirtio)?;
+        let common = registers(common, COMMON_BYTES)?;
+        let notify = (registers(notify, bytes)?, bytes, apart);
         let pci = PciTransport::new::<HalOf<P>, _>(&mut root, place).map_err(|_| NotVirtio)?;
-        Ok(Self { pci, common })
+        Ok(Self {
+            pci,
+            common,
+            notify,
+            doorbells: [None; QUEUES],
+        })
     }
 
     fn register(&self, offset: usize) -> *mut u16 {
-        // SAFETY: both offsets lie within the 56 bytes that `new` has asked the platform for.
+        // SAFETY: the offsets lie within the bytes that `new` has asked the platform for.
         unsafe { self.common.add(offset).cast().as_ptr() }
+    }
+
+    /// The doorbell at an offset that the device has said. `None`: it is not among them.
+    fn doorbell(&self, offset: u16) -> Option<NonNull<u16>> {
+        let (start, bytes, apart) = self.notify;
+        let offset = u64::from(offset) * apart;
+        let inside = offset.is_multiple_of(2) && offset + 2 <= bytes;
+        // SAFETY: inside the bytes that `new` has asked the platform for.
+        inside.then(|| unsafe { start.add(offset as usize) }.cast())
     }
 }
 
@@ -81,13 +100,18 @@ impl Transport for MsiX {
         device: PhysAddr,
     ) {
         // SAFETY: mapped device registers, 16 bits wide each.
-        let vector = unsafe {
+        let (vector, doorbell) = unsafe {
             self.register(QUEUE_SELECT).write_volatile(queue);
             self.register(QUEUE_MSIX_VECTOR).write_volatile(VECTOR);
-            self.register(QUEUE_MSIX_VECTOR).read_volatile()
+            let vector = self.register(QUEUE_MSIX_VECTOR).read_volatile();
+            (vector, self.register(QUEUE_NOTIFY_OFFSET).read_volatile())
         };
         // The device says so if it has no room for the mapping (virtio 1.2, 4.1.5.1.2.1); nothing would ever complete.
         assert_eq!(vector, VECTOR, "the device refuses MSI-X");
+        let doorbell = self.doorbell(doorbell);
+        if let Some(own) = self.doorbells.get_mut(queue as usize) {
+            *own = doorbell;
+        }
         self.pci.queue_set(queue, size, descriptors, driver, device)
     }
 
@@ -103,8 +127,13 @@ impl Transport for MsiX {
     fn max_queue_size(&mut self, queue: u16) -> u32 {
         self.pci.max_queue_size(queue)
     }
+    #[inline(always)]
     fn notify(&mut self, queue: u16) {
-        self.pci.notify(queue)
+        match self.doorbells.get(queue as usize) {
+            // SAFETY: the queue's doorbell, a register of 16 bits (virtio 1.2, 4.1.4.4).
+            Some(Some(doorbell)) => unsafe { doorbell.write_volatile(queue) },
+            _ => self.pci.notify(queue),
+        }
     }
     fn get_status(&self) -> DeviceStatus {
         self.pci.get_status()

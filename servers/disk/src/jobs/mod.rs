@@ -10,14 +10,14 @@ pub mod step;
 #[cfg(test)]
 mod tests;
 
-use crate::device::{Device, SLOTS};
+use crate::device::{Device, Pieces, SLOTS};
 use alloc::collections::VecDeque;
 use step::{Caller, Finished, Job, JobError, Kind, Moved, Task};
 
 /// All jobs, running and waiting.
 pub struct Jobs<C> {
     running: [Option<Job<C>>; SLOTS],
-    waiting: VecDeque<Job<C>>,
+    waiting: VecDeque<(Job<C>, Option<Pieces>)>,
 }
 
 impl<C: Caller> Jobs<C> {
@@ -29,14 +29,15 @@ impl<C: Caller> Jobs<C> {
         }
     }
 
-    /// Adds a job and starts it, if it can run.
+    /// Adds a job and starts it, if it can run. `pieces` is the caller's memory, of the task's length, if it is shared with
+    /// the device: then the task's offset and length are whole sectors.
     #[inline(always)]
-    pub fn add(&mut self, device: &mut impl Device, caller: C, task: Task) {
+    pub fn add(&mut self, device: &mut impl Device, caller: C, task: Task, pieces: Option<Pieces>) {
+        let may_run = self.waiting.is_empty() && self.may_run(&task);
+        let job = Job::new(caller, task);
         match self.free_slot() {
-            Some(slot) if self.waiting.is_empty() && self.may_run(&task) => {
-                self.run(device, slot, Job::new(caller, task));
-            }
-            _ => self.waiting.push_back(Job::new(caller, task)),
+            Some(slot) if may_run => self.run(device, slot, job, pieces),
+            _ => self.waiting.push_back((job, pieces)),
         }
     }
 
@@ -91,8 +92,7 @@ impl<C: Caller> Jobs<C> {
     }
 
     #[inline(always)]
-    fn run(&mut self, device: &mut impl Device, slot: usize, mut job: Job<C>) {
-        let pieces = job.take_pieces();
+    fn run(&mut self, device: &mut impl Device, slot: usize, job: Job<C>, pieces: Option<Pieces>) {
         let running = self.running[slot].insert(job);
         let submitted = running.submit_next(device, slot, pieces);
         if let Err(error) = submitted
@@ -104,11 +104,12 @@ impl<C: Caller> Jobs<C> {
 
     fn start(&mut self, device: &mut impl Device) {
         while let Some(slot) = self.free_slot() {
-            let next = self.waiting.iter().position(|job| self.may_run(job.task()));
-            let Some(job) = next.and_then(|next| self.waiting.remove(next)) else {
+            let mut waiting = self.waiting.iter();
+            let next = waiting.position(|(job, _)| self.may_run(job.task()));
+            let Some((job, pieces)) = next.and_then(|next| self.waiting.remove(next)) else {
                 return;
             };
-            self.run(device, slot, job);
+            self.run(device, slot, job, pieces);
         }
     }
 }

@@ -41,8 +41,6 @@ pub struct Task {
     pub offset: u64,
     /// How many bytes: not 0, unless it is a [`Kind::Sync`], and none behind the device's end.
     pub length: usize,
-    /// The caller's memory, of that length, if it is shared with the device: then `offset` and `length` are whole sectors.
-    pub pieces: Option<Pieces>,
 }
 
 impl Task {
@@ -116,12 +114,6 @@ impl<C: Caller> Job<C> {
             done: 0,
             filling: false,
         }
-    }
-
-    /// The memory for its only request, if it is shared.
-    #[inline(always)]
-    pub(super) fn take_pieces(&mut self) -> Option<Pieces> {
-        self.task.pieces.take()
     }
 
     pub(super) fn into_caller(self) -> C {

@@ -122,7 +122,6 @@ fn task(kind: Kind, offset: u64, length: usize) -> Task {
         kind,
         offset,
         length,
-        pieces: None,
     }
 }
 
@@ -147,7 +146,12 @@ fn any_range_is_read() {
     ];
     for (offset, length) in ranges {
         let (mut jobs, client) = (Jobs::new(), Client::new(vec![0; length]));
-        jobs.add(&mut ram, client.clone(), task(Kind::Read, offset, length));
+        jobs.add(
+            &mut ram,
+            client.clone(),
+            task(Kind::Read, offset, length),
+            None,
+        );
         advance(&mut jobs, &mut ram);
         assert_eq!(client.result(), Some(Ok(length)));
         assert_eq!(
@@ -177,6 +181,7 @@ fn any_range_is_written_and_nothing_else() {
             &mut ram,
             client.clone(),
             task(Kind::Write, offset as u64, length),
+            None,
         );
         advance(&mut jobs, &mut ram);
         assert_eq!(client.result(), Some(Ok(length)));
@@ -192,6 +197,7 @@ fn whole_sectors_are_written_without_reading() {
         &mut ram,
         Client::new(vec![1; 1024]),
         task(Kind::Write, 512, 1024),
+        None,
     );
     advance(&mut jobs, &mut ram);
     assert_eq!(
@@ -214,6 +220,7 @@ fn overlapping_writes_wait_for_each_other() {
             &mut ram,
             client.clone(),
             task(Kind::Write, 64 * i as u64, 64),
+            None,
         );
     }
     assert_eq!(ram.requests.len(), 1, "all are in one sector");
@@ -235,6 +242,7 @@ fn reads_run_side_by_side_and_the_rest_waits() {
             &mut ram,
             client.clone(),
             task(Kind::Read, 512 * i as u64, 512),
+            None,
         );
     }
     assert_eq!(ram.requests.len(), SLOTS);
@@ -251,15 +259,15 @@ fn failures_are_named_and_free_the_slot() {
     let mut ram = Ram::new(512 * 100);
     let mut jobs = Jobs::new();
     let short = Client::new(vec![0; 10]);
-    jobs.add(&mut ram, short.clone(), task(Kind::Read, 0, 512));
-    jobs.add(&mut ram, short.clone(), task(Kind::Sync, 0, 0));
+    jobs.add(&mut ram, short.clone(), task(Kind::Read, 0, 512), None);
+    jobs.add(&mut ram, short.clone(), task(Kind::Sync, 0, 0), None);
     ram.requests.pop();
     advance(&mut jobs, &mut ram);
     assert_eq!(short.result(), Some(Err(JobError::Memory)));
     ram.broken = true;
     for kind in [Kind::Read, Kind::Write, Kind::Sync] {
         let client = Client::new(vec![0; 100]);
-        jobs.add(&mut ram, client.clone(), task(kind, 0, 100));
+        jobs.add(&mut ram, client.clone(), task(kind, 0, 100), None);
         advance(&mut jobs, &mut ram);
         assert_eq!(client.result(), Some(Err(JobError::Device)), "{kind:?}");
     }
