@@ -43,6 +43,7 @@ impl<C: Caller> Jobs<C> {
 
     /// Goes on with every job whose request the device has finished; to be called after each interrupt. The last caller that
     /// is done is returned instead of answered if nobody waits for its slot.
+    #[inline(always)]
     pub fn advance(&mut self, device: &mut impl Device) -> Option<Finished<C>> {
         // The slot whose job is done, and its result.
         let mut last = None;

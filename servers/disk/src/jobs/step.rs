@@ -116,6 +116,7 @@ impl<C: Caller> Job<C> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn into_caller(self) -> C {
         self.caller
     }
@@ -185,6 +186,7 @@ impl<C: Caller> Job<C> {
     }
 
     /// Goes on after a request. `Some`: the job is done.
+    #[inline(always)]
     pub(super) fn complete(
         &mut self,
         device: &mut impl Device,
@@ -198,6 +200,7 @@ impl<C: Caller> Job<C> {
         next.transpose()
     }
 
+    #[inline(always)]
     fn go_on(&mut self, device: &mut impl Device, slot: usize) -> Result<Option<Moved>, JobError> {
         let length = self.task.length;
         if self.task.kind == Kind::Sync || self.done == length {
