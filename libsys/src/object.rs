@@ -64,6 +64,11 @@ impl CapTable {
             badge: (w[3] == 1).then_some(w[2]),
         })
     }
+
+    /// Calls and faults that the endpoint in a slot has delivered (RECV).
+    pub fn messages(self, slot: Slot) -> Result<u64, Error> {
+        invoke(self.0, captable::MESSAGES, [slot.0.into(), 0, 0, 0]).map(|w| w[0])
+    }
 }
 
 /// Memory that may become objects.

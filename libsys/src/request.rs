@@ -140,8 +140,10 @@ impl Replies {
         }
     }
 
+    #[inline(always)]
     fn take(&mut self, client: u32) -> Option<Slot> {
-        if self.held.iter().filter(|&&held| held == client).count() >= self.share {
+        let own = || self.held.iter().filter(|&&held| held == client).count();
+        if self.held.len() >= self.share && own() >= self.share {
             return None;
         }
         let reply = self.free.pop()?;
@@ -233,6 +235,7 @@ impl Parked {
 
     /// [`Parked::finish`], and the next message from the program's endpoint in the same entry. `None`: the answer was
     /// refused (the client got an error instead), so there was no receiving either.
+    #[inline(always)]
     pub(crate) fn finish_and_receive(self, reaction: &Reaction<'_>) -> Option<Output> {
         let message = syscall::reply_recv_via(rt::ENDPOINT, self.reply, encode(reaction));
         let refused = match message.check() {

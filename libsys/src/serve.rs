@@ -134,9 +134,14 @@ pub trait Server {
     /// An interrupt bound under `badge` fired `count` times. It is acknowledged when this returns.
     fn interrupt(&mut self, badge: u64, count: u64) {}
 
-    /// [`Server::interrupt`] for a server that has an answer ready then: giving it away here saves a way into the kernel, and
+    /// [`Server::interrupt`] for a server that has an answer ready then: giving it to `answer` saves a way into the kernel, and
     /// its bytes are copied once.
-    fn interrupt_with_answer(&mut self, badge: u64, count: u64) -> Option<(Parked, Reaction<'_>)> {
+    fn interrupt_with_answer<T>(
+        &mut self,
+        badge: u64,
+        count: u64,
+        answer: impl FnOnce(Parked, Reaction<'_>) -> T,
+    ) -> Option<T> {
         self.interrupt(badge, count);
         None
     }
@@ -204,17 +209,18 @@ fn receive<S: Server>(server: &S) -> Output {
 /// Handles an interrupt and waits for the next message.
 #[inline(always)]
 fn interrupt<S: Server>(server: &mut S, message: Output) -> Output {
-    match server.interrupt_with_answer(message.badge, message.words[0]) {
-        // The deadline is not known before the answer is given away.
-        Some((parked, reaction)) if S::TIMED => parked.finish(reaction),
-        Some((parked, reaction)) => {
-            if let Some(message) = parked.finish_and_receive(&reaction) {
-                return message;
+    let [count, ..] = message.words;
+    let next = server.interrupt_with_answer(message.badge, count, |parked, reaction| {
+        match S::TIMED {
+            // The deadline is not known before the answer is given away.
+            true => {
+                parked.finish(reaction);
+                None
             }
+            false => parked.finish_and_receive(&reaction),
         }
-        None => {}
-    }
-    receive(server)
+    });
+    next.flatten().unwrap_or_else(|| receive(server))
 }
 
 /// Ends the sessions of programs that are no more.

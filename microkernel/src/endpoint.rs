@@ -21,6 +21,8 @@ pub struct Endpoint {
     receivers: Queue<Thread>,
     /// Interrupts that fired and wait for a receiver.
     pending: Queue<Irq>,
+    /// Calls and faults that it delivered. The fast path counts its own.
+    messages: Cell<u64>,
 }
 
 /// Bytes of an Endpoint.
@@ -28,6 +30,9 @@ pub const SIZE: u64 = 64;
 const _: () = assert!(size_of::<Endpoint>() == SIZE as usize);
 // The fast path reads it at the endpoint's own address.
 const _: () = assert!(offset_of!(Endpoint, fast) == 0);
+
+/// Where the fast path counts.
+pub const MESSAGES: usize = offset_of!(Endpoint, messages);
 
 impl Endpoint {
     /// Nobody here.
@@ -37,6 +42,7 @@ impl Endpoint {
             senders: Queue::new(),
             receivers: Queue::new(),
             pending: Queue::new(),
+            messages: Cell::new(0),
         }
     }
 
@@ -51,6 +57,17 @@ impl Endpoint {
         } else {
             Some(fast)
         }
+    }
+
+    /// Calls and faults that it delivered so far.
+    pub fn messages(&self) -> u64 {
+        self.messages.get()
+    }
+
+    /// It delivers one more.
+    #[inline(always)]
+    pub fn count_message(&self) {
+        self.messages.set(self.messages.get() + 1);
     }
 
     /// What the fast path looks at.

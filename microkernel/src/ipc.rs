@@ -50,6 +50,7 @@ fn send(
             if let Some(deadline) = deadline {
                 kernel.timer.add(sender, deadline);
             }
+            endpoint.count_message();
             take(kernel, receiver, sender);
             receiver.set_state(ThreadState::Ready);
             kernel.hand_over(receiver);
@@ -145,6 +146,7 @@ pub fn receive(
         endpoint.remove_pending(irq);
         irq::deliver(kernel, irq, server);
     } else if let Some(sender) = endpoint.pop_sender() {
+        endpoint.count_message();
         take(kernel, server, sender);
         // The reply begins its turn.
         server.leave_turn();

@@ -90,6 +90,11 @@ fn a_read_is_shown_as_messages() {
         events >= 2 * (calls + replies + interrupts) + invocations,
         "{output}"
     );
+    let [traced, counted] = numbers(lines.next().expect("the counters"))[..] else {
+        panic!("{output}")
+    };
+    assert_eq!(traced, counted, "{output}");
+    assert!(traced >= calls, "{output}");
 }
 
 /// The messages of a command of which it is known how many there must be.

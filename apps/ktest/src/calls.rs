@@ -117,7 +117,11 @@ fn invocation(random: &mut Random) -> (Slot, u32, [u64; 4]) {
             random.of(&[captable::DELETE, captable::REVOKE]),
             [free, 0, 0, 0],
         ),
-        5 => (1, captable::IDENTIFY, [any, 5, 0, 0]),
+        5 => (
+            1,
+            random.of(&[captable::IDENTIFY, captable::MESSAGES]),
+            [any, 5, 0, 0],
+        ),
         6 | 7 => {
             let kind = 1 + random.below(8);
             let bits = random.of(&[0, 4, 6, 12, 15]);

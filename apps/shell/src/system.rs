@@ -33,13 +33,15 @@ pub fn ps(words: &[String]) -> Result<(), String> {
     arguments::none(words)?;
     let programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
     println!(
-        "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9} {:>8}",
-        "ID", "NAME", "PRIO", "STATE", "CPU ms", "KiB", "OF KiB", "RESTARTS"
+        "{:>4} {:<12} {:>4} {:<10} {:>8} {:>7} {:>7} {:>7} {:>8}",
+        "ID", "NAME", "PRIO", "STATE", "CPU ms", "KiB", "OF KiB", "MSG/s", "RESTARTS"
     );
+    let (now, hz) = (Instant::now().0, rt::info().tsc_hz);
     for program in programs {
-        let time = time::duration(program.time, rt::info().tsc_hz);
+        let time = time::duration(program.time, hz);
+        let lived = time::duration(now.saturating_sub(program.started), hz);
         println!(
-            "{:>4} {:<12} {:>4} {:<10} {:>12} {:>9} {:>9} {:>8}{}",
+            "{:>4} {:<12} {:>4} {:<10} {:>8} {:>7} {:>7} {:>7} {:>8}{}",
             program.id,
             program.name,
             program.priority,
@@ -47,11 +49,17 @@ pub fn ps(words: &[String]) -> Result<(), String> {
             time.as_millis(),
             program.memory.0 >> 10,
             program.memory.1 >> 10,
+            per_second(program.messages, lived),
             program.restarts,
             program.ended.map(ended).unwrap_or_default(),
         );
     }
     Ok(())
+}
+
+/// How many a second that were.
+fn per_second(count: u64, time: Duration) -> u64 {
+    count * 1000 / (time.as_millis() as u64).max(1)
 }
 
 /// Lists what the programs do, again and again.
@@ -65,22 +73,25 @@ pub fn top(words: &[String]) -> Result<(), String> {
         let mut programs: vec::Vec<ProgramStatus> = ask(control::PS)?;
         let now = Instant::now();
         let passed = (now - then).as_micros().max(1);
-        let used = |program: &ProgramStatus| {
+        let since = |program: &ProgramStatus, what: fn(&ProgramStatus) -> u64| {
             let earlier = before.iter().find(|other| other.id == program.id);
-            program
-                .time
-                .saturating_sub(earlier.map_or(0, |earlier| earlier.time))
+            what(program).saturating_sub(earlier.map_or(0, what))
         };
+        let used = |program: &ProgramStatus| since(program, |program| program.time);
         programs.sort_by_key(|program| core::cmp::Reverse(used(program)));
-        let mut text = format!("{:>4} {:<16} {:>6} {:>9}\n", "ID", "NAME", "CPU %", "KiB");
+        let mut text = format!(
+            "{:>4} {:<16} {:>6} {:>8} {:>9}\n",
+            "ID", "NAME", "CPU %", "MSG/s", "KiB"
+        );
         for program in &programs {
             let tenths = time::duration(used(program), hz).as_micros() * 1000 / passed;
             text += &format!(
-                "{:>4} {:<16} {:>4}.{} {:>9}\n",
+                "{:>4} {:<16} {:>4}.{} {:>8} {:>9}\n",
                 program.id,
                 program.name,
                 tenths / 10,
                 tenths % 10,
+                per_second(since(program, |program| program.messages), now - then),
                 program.memory.0 >> 10
             );
         }

@@ -36,6 +36,8 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// Events that the kernel recorded meanwhile, of whatever program.
     pub events: usize,
+    /// Of them, calls and faults that arrived.
+    pub delivered: usize,
     /// Of them, system calls of the programs involved that the kernel itself answered.
     pub invocations: usize,
 }
@@ -75,6 +77,7 @@ impl Trace {
                     (thread.trap, thread.sent) = (Some(second), time);
                 }
                 Event::Deliver => {
+                    found.delivered += 1;
                     let thread = threads.entry(first).or_default();
                     thread.asks = false;
                     if !involved.contains(&first) {

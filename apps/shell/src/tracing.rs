@@ -30,15 +30,17 @@ pub fn trace(words: &[String]) -> Result<(), String> {
     // Another trace may run in the background; this one was started last.
     let this = names.iter().rfind(|(_, name)| name == own);
     let (this, _) = *this.ok_or("root does not know this program")?;
-    let [begin, ..] = request(control::TRACE_SWITCH, 1, &mut [])?;
+    let [begin, before, ..] = request(control::TRACE_SWITCH, 1, &mut [])?;
     let succeeded = commands::run_here(words);
-    request(control::TRACE_SWITCH, 0, &mut [])?;
+    let [_, after, ..] = request(control::TRACE_SWITCH, 0, &mut [])?;
+    // Without the one that switched tracing off.
+    let counted = after - before - 1;
     let (records, lost) = read(begin)?;
     // A server that was started anew meanwhile has a thread of its own.
     let mut names: BTreeMap<_, _> = names.into_iter().collect();
     names.extend(ask::<Vec<(u64, String)>>(control::THREADS)?);
     let trace = Trace::new(&records, lost == 0, this, &names);
-    show(&trace, lost, &words.join(" "));
+    show(&trace, (counted, lost), &words.join(" "));
     match succeeded {
         true => Ok(()),
         false => Err(format!("{}: it failed", words.join(" "))),
@@ -62,7 +64,7 @@ fn read(begin: u64) -> Result<(Vec<Record>, u64), String> {
     }
 }
 
-fn show(trace: &Trace, lost: u64, command: &str) {
+fn show(trace: &Trace, (counted, lost): (u64, u64), command: &str) {
     if lost > 0 {
         println!("the first {lost} events are lost: the kernel keeps the last ones only");
     }
@@ -71,6 +73,10 @@ fn show(trace: &Trace, lost: u64, command: &str) {
     println!(
         "{calls} calls, {replies} replies, {interrupts} interrupts, {faults} faults, {} calls answered by the kernel; {} events of the kernel's",
         trace.invocations, trace.events
+    );
+    println!(
+        "{} messages to whatever program are in the trace, {counted} in the kernel's counters",
+        trace.delivered
     );
     let Some(nonce) = rt::variable(NONCE) else {
         return;

@@ -28,7 +28,7 @@ pub const SECTION: u32 = 0x108;
 /// `w0` = program id; lease 0 (WRITE): [`Vec<Holding>`], all that is in the program's table. Replies `w0` = bytes.
 pub const CAPS: u32 = 0x109;
 /// `w0` = 1: the kernel traces, and all calls take its slow path; 0: no longer. Replies, switched on, `w0` = position of the
-/// first event.
+/// first event. `w1` = calls and faults that the kernel has delivered so far, to all programs and this one.
 pub const TRACE_SWITCH: u32 = 0x110;
 /// `w0` = position in the kernel's trace; lease 0 (WRITE): events ([`crate::trace`]). Replies `w0` = bytes, `w1` = position of
 /// the first event (later than asked if older ones are gone). No bytes are the end.
@@ -104,6 +104,10 @@ pub struct ProgramStatus {
     pub ended: Option<Ended>,
     /// Paid CPU time in TSC ticks.
     pub time: u64,
+    /// Calls and faults that it got, since it was started: the kernel counts them.
+    pub messages: u64,
+    /// When it was started (TSC).
+    pub started: u64,
     /// Bytes of its budget in use, and the budget.
     pub memory: (u64, u64),
 }

@@ -100,6 +100,8 @@ pub mod captable {
     /// `w0` = slot in the invoked table, `w1` = own Endpoint or 0. Returns `w0` = kind (of another endpoint than `w1`: still
     /// Endpoint), `w1` = rights, `w2` = badge (only if it is the endpoint of `w1`), `w3` = 1 if it is.
     pub const IDENTIFY: u32 = 4;
+    /// `w0` = slot in the invoked table: an Endpoint (RECV). Returns `w0` = calls and faults that it has delivered to receivers.
+    pub const MESSAGES: u32 = 5;
 }
 
 /// Thread.

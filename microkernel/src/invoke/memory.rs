@@ -11,8 +11,9 @@ use abi::{
 use super::{Answer, Results, answer, value};
 use crate::{
     Kernel, captable,
+    endpoint::Endpoint,
     lifetime::{self, Budget},
-    object::{check, need},
+    object::{check, named, need},
     raw::Ref,
     slot::{Flags, SlotRef},
     space::{self, Space},
@@ -44,7 +45,8 @@ pub(super) fn captable(
     table: SlotRef,
     label: u32,
 ) -> Answer {
-    let right = if label == table_op::IDENTIFY { table_op::INSPECT } else { table_op::WRITE };
+    let looks = matches!(label, table_op::IDENTIFY | table_op::MESSAGES);
+    let right = if looks { table_op::INSPECT } else { table_op::WRITE };
     need(table.rights(), right)?;
     let [index, source, rights, word] = thread.frame().words();
     let slot = captable::slot_at(table, index)?;
@@ -68,6 +70,10 @@ pub(super) fn captable(
                 check(own, Kind::Endpoint, endpoint_right::RECV)?;
             }
             return answer(thread, captable::identify(slot, own)?);
+        }
+        table_op::MESSAGES => {
+            let endpoint: Ref<Endpoint> = named(slot, endpoint_right::RECV)?;
+            return value(thread, endpoint.messages());
         }
         _ => return Err(Error::InvalidOperation),
     }

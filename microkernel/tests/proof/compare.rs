@@ -239,6 +239,8 @@ fn endpoints(census: &Census, model: &Model) -> Result<(), Complaint> {
             && actual.receivers().map(name).eq(expected.receivers.iter().copied())
             && actual.pending().map(|irq| irq.address()).eq(expected.pending.iter().copied());
         demand!(same, "the queues of endpoint {address:#x} differ from {expected:x?}");
+        let messages = actual.messages();
+        demand!(messages == expected.messages, "endpoint {address:#x} counts {messages}");
     }
     for (&address, expected) in &model.replies {
         let actual = at::<Reply>(address).caller.get().map(name);

@@ -278,7 +278,13 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
         self.work(place, request, place.task(Kind::Sync, 0, 0), None)
     }
 
-    fn interrupt_with_answer(&mut self, drive: u64, _: u64) -> Option<(Parked, Reaction<'_>)> {
+    #[inline(always)]
+    fn interrupt_with_answer<T>(
+        &mut self,
+        drive: u64,
+        _: u64,
+        answer: impl FnOnce(Parked, Reaction<'_>) -> T,
+    ) -> Option<T> {
         let Ready { disk, jobs } = self.drive(drive as usize).ok()?;
         let Finished { caller, result } = jobs.advance(disk)?;
         let done = result.map(|moved| match moved {
@@ -287,7 +293,7 @@ impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
                 Done::Data(&disk.buffer(slot)[skip..skip + bytes])
             }
         });
-        Some((caller.0, done.map_err(told)))
+        Some(answer(caller.0, done.map_err(told)))
     }
 
     fn deadline(&self) -> Option<u64> {

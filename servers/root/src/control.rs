@@ -2,7 +2,7 @@
 
 use crate::budget::Machine;
 use crate::program::{Program, State};
-use crate::slots::{SYSTEM, THREAD};
+use crate::slots::{ENDPOINT, SYSTEM, TABLE, THREAD};
 use abi::object::system::LOG_BLOCK;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,9 +38,16 @@ fn status(program: &Program) -> ProgramStatus {
             State::Running | State::Absent => None,
         },
         time,
+        messages: messages(program),
+        started: program.restarts.started,
         restarts: program.restarts.count,
         memory: program.memory(),
     }
+}
+
+/// Calls and faults that the kernel has delivered to a program.
+fn messages(program: &Program) -> u64 {
+    TABLE.messages(program.slots.endpoint()).unwrap_or(0)
 }
 
 /// The answer to MEM, in postcard.
@@ -69,8 +76,10 @@ pub fn longest_section() -> u64 {
     SYSTEM.longest_section().unwrap_or(0)
 }
 
-/// The answer to TRACE_SWITCH: where the events of a trace that is switched on begin.
-pub fn trace_switch(on: bool) -> u64 {
+/// The answer to TRACE_SWITCH: where the events of a trace that is switched on begin, and how many messages came so far.
+pub fn trace_switch(on: bool, programs: &[Program]) -> [u64; 2] {
+    let own = TABLE.messages(ENDPOINT).unwrap_or(0);
+    let messages = own + programs.iter().map(messages).sum::<u64>();
     let mut next = 0;
     // Without tracing the ring hardly moves while it is read.
     while on
@@ -80,7 +89,7 @@ pub fn trace_switch(on: bool) -> u64 {
         next = first + records.len() as u64;
     }
     let _ = SYSTEM.trace_switch(on);
-    next
+    [next, messages]
 }
 
 /// The answer to TRACE: events, and the position of the first.

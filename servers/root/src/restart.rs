@@ -19,7 +19,8 @@ pub struct Restarts {
     pub count: u32,
     /// Deaths in a row, each soon after a start.
     crashes: u32,
-    started: u64,
+    /// When it was started last (ticks).
+    pub started: u64,
     /// When it shall be started anew.
     due: Option<u64>,
 }

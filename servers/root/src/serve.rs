@@ -136,7 +136,10 @@ fn request(system: &mut System, index: usize, facet: u32, message: &Output) -> R
             bytes(text, position)
         }
         SECTION => Reaction::Words(0, [control::longest_section(), 0, 0, 0]),
-        TRACE_SWITCH => Reaction::Words(0, [control::trace_switch(w0 != 0), 0, 0, 0]),
+        TRACE_SWITCH => {
+            let [first, messages] = control::trace_switch(w0 != 0, &system.programs);
+            Reaction::Words(0, [first, messages, 0, 0])
+        }
         TRACE => {
             let (events, first) = control::trace(w0);
             bytes(events, first)

@@ -1,4 +1,4 @@
-//! Capabilities: derive, mint, move, delete, revoke, identify.
+//! Capabilities: derive, mint, move, delete, revoke, identify, count messages.
 
 use crate::lab::{ENDPOINT, HIGH, Lab};
 use crate::outcome::{Failure, Outcome};
@@ -6,6 +6,7 @@ use crate::{check, refused, same};
 use abi::object::*;
 use abi::{Error, Kind};
 use alloc::vec::Vec;
+use libsys::lease::Lease;
 use libsys::object::{CapTable, Frame, Irq, OWN_TABLE, Space, Thread, Untyped};
 use libsys::syscall::{self, Answer, Slot, invoke};
 
@@ -54,6 +55,7 @@ pub fn rights_are_needed(lab: &mut Lab) -> Outcome {
     let t = CapTable(without(table, captable::ALL, captable::INSPECT)?);
     t.derive(Slot(1), endpoint, 0, 0)?;
     refused!(t.identify(Slot(1), Slot(0)), MissingRight);
+    refused!(t.messages(Slot(1)), MissingRight);
     let t = Thread(without(thread, thread::ALL, thread::CONTROL)?);
     refused!(t.start(), MissingRight);
     refused!(t.suspend(), MissingRight);
@@ -94,6 +96,7 @@ pub fn rights_are_needed(lab: &mut Lab) -> Outcome {
     refused!(syscall::recv(e).check(), MissingRight);
     refused!(Irq(irq).bind(e, 1), MissingRight);
     refused!(OWN_TABLE.identify(endpoint, e), MissingRight);
+    refused!(OWN_TABLE.messages(e), MissingRight);
     let i = Irq(without(irq, irq::ALL, irq::BIND_RIGHT)?);
     refused!(i.bind(endpoint, 1), MissingRight);
     let i = Irq(without(irq, irq::ALL, irq::ACK_RIGHT)?);
@@ -158,6 +161,34 @@ pub fn badges(lab: &mut Lab) -> Outcome {
         0xdead_beef_0000_0007
     );
     same!(syscall::call(unminted, 0, [0; 4]).check()?.words[0], 0);
+    Ok(())
+}
+
+/// An endpoint counts what it delivered, on the fast path and on the slow one, for whoever may receive there.
+pub fn messages(lab: &mut Lab) -> Outcome {
+    let endpoint = lab.endpoint()?;
+    let called = lab.copy(endpoint, endpoint::CALL, 0)?;
+    let count = || OWN_TABLE.messages(endpoint);
+    same!(count()?, 0);
+    // Nobody waits there yet: it is not delivered.
+    refused!(
+        syscall::call_until(called, 0, [0; 4], Lease::NONE, 1).check(),
+        TimedOut
+    );
+    same!(count()?, 0);
+    lab.spawn(HIGH, move || {
+        let mut message = syscall::recv(endpoint);
+        loop {
+            message = syscall::reply_recv(endpoint, 0, message.words);
+        }
+    })?;
+    for number in 1..=10 {
+        syscall::call(called, 0, [0; 4]).check()?;
+        same!(count()?, number);
+    }
+    refused!(OWN_TABLE.messages(called), MissingRight);
+    refused!(OWN_TABLE.messages(lab.memory().0), WrongKind);
+    refused!(OWN_TABLE.messages(lab.slot()), NoCapability);
     Ok(())
 }
 

@@ -38,7 +38,7 @@ macro_rules! tests {
 
 tests! {
     objects: every_kind counts sizes exhaustion occupied untyped_rights space_ids zeroed;
-    capabilities: fewer_rights rights_are_needed not_derivable badges moving too_deep descendants many
+    capabilities: fewer_rights rights_are_needed not_derivable badges messages moving too_deep descendants many
         nested_tables tables_that_contain_each_other bounds wrong_kinds;
     mapping: map_and_unmap write_or_execute addresses tables_run_out large_pages outlives_its_space deleted_frame
         physical_address;

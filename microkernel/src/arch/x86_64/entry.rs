@@ -134,7 +134,7 @@ postern_resume_zeros:
     pop rax
     add rsp, 16
     iretq
-4:  // Idle. The interrupt that ends it arrives at `postern_trap` from kernel mode and never comes back here.
+4:  // Idle. The interrupt that ends it arrives at `postern_interrupt` from kernel mode and never comes back here.
     lea rsp, [rip + {stack} + {stack_size}]
     sti
     hlt
@@ -162,6 +162,8 @@ postern_resume_zeros:
     cld
     .endm
 postern_interrupt:
+    test byte ptr [rsp + 16], 3              // CS, behind the vector and RIP: from idle, which has no registers to keep?
+    jz 6f
     push qword ptr [rsp]
 postern_trap:
     SAVE_ALL
@@ -175,6 +177,10 @@ postern_trap:
     mov rbp, rsp
     and rsp, -16
     call {on_kernel_trap}
+6:  mov rdi, [rsp]
+    lea rsp, [rip + {stack} + {stack_size}]
+    xor ebp, ebp
+    call {on_trap}
 postern_ist_trap:
     SAVE_ALL
     mov rdi, rsp
@@ -356,13 +362,9 @@ fn section_end(start: Option<u64>) {
     }
 }
 
-/// A trap from kernel mode: an interrupt while idle, or a bug.
+/// An exception in kernel mode: a bug.
 extern "C" fn on_kernel_trap(frame: &Frame) -> ! {
-    let vector = frame.vector.get() as u8;
-    if vector < 32 {
-        panic::exception(frame);
-    }
-    on_trap(vector as u64)
+    panic::exception(frame)
 }
 
 /// NMI, #DB, #DF, #MC, from anywhere. Returns the frame to go back to.

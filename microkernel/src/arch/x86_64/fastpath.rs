@@ -14,6 +14,7 @@ use super::{
     gdt::POSTERN_TSS,
 };
 use crate::{
+    endpoint,
     ipc::{self, Payload},
     slot,
     thread::{POSTERN_NOBODY, ThreadRef, offset},
@@ -52,6 +53,7 @@ macro_rules! assemble {
             buffer = const offset::BUFFER,
             flags = const slot::offset::FLAGS,
             object = const slot::offset::OBJECT,
+            messages = const endpoint::MESSAGES,
             badge = const slot::offset::DATA,
             fast_call = const slot::Flags::FAST_CALL.bits(),
             fast_recv = const slot::Flags::FAST_RECV.bits(),

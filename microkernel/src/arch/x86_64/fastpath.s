@@ -70,6 +70,7 @@
     mov [r11 + {lease}], rdx                 // lease 0
     mov [r11 + {lease} + 8], r8
     SET_NOBODY                               // the endpoint has no receiver any more
+    inc qword ptr [rsi + {messages}]         // it delivers one more
     mov [r9 + {fast_caller}], r11            // the server owes us
     mov [r11 + {wait}], r9                   // we await its reply
     mov rdi, [rdi + {badge}]

@@ -71,8 +71,9 @@ pub fn table(draw: &mut Draw) -> Call {
         captable::MOVE,
         captable::IDENTIFY,
         captable::IDENTIFY,
+        captable::MESSAGES,
     ]);
-    if label == captable::IDENTIFY {
+    if [captable::IDENTIFY, captable::MESSAGES].contains(&label) {
         let index = draw.below(40);
         let own = if draw.chance(50) {
             draw.slot(|cap| cap.kind == Kind::Endpoint && cap.rights & 2 != 0)

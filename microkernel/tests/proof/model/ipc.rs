@@ -28,6 +28,7 @@ impl Model {
     pub fn send(&mut self, sender: Address, to: Address, until: Option<u64>) -> Result<(), Error> {
         if let Some(&receiver) = self.endpoints[&to].receivers.front() {
             self.leave(receiver);
+            self.endpoints.get_mut(&to).expect("it").messages += 1;
             self.take(receiver, sender);
             self.thread_mut(receiver).state = State::Ready;
             if let Some(deadline) = until {
@@ -124,6 +125,7 @@ impl Model {
         if let Some(irq) = endpoint.pending.pop_front() {
             self.deliver_irq(irq, server);
         } else if let Some(sender) = endpoint.senders.pop_front() {
+            endpoint.messages += 1;
             self.take(server, sender);
             self.thread_mut(server).in_turn = false;
         } else if until.is_some_and(|deadline| deadline <= self.now) {

@@ -104,6 +104,7 @@ pub struct Endpoint {
     pub senders: VecDeque<Address>,
     pub receivers: VecDeque<Address>,
     pub pending: VecDeque<Address>,
+    pub messages: u64,
 }
 
 /// How far an interrupt has come.

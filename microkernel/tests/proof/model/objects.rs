@@ -211,7 +211,8 @@ impl Model {
         label: u32,
         w: [u64; 4],
     ) -> Answer {
-        let right = if label == captable::IDENTIFY { captable::INSPECT } else { captable::WRITE };
+        let looks = [captable::IDENTIFY, captable::MESSAGES].contains(&label);
+        let right = if looks { captable::INSPECT } else { captable::WRITE };
         if cap.rights & right == 0 {
             return Err(Error::MissingRight);
         }
@@ -241,6 +242,10 @@ impl Model {
                 let same = cap.kind == Kind::Endpoint && mine == Some(cap.object);
                 let badge = if same { cap.badge } else { 0 };
                 return words(cap.kind as u64, cap.rights as u64, badge, same as u64);
+            }
+            captable::MESSAGES => {
+                let endpoint = self.check(slot, Kind::Endpoint, endpoint::RECV)?.object;
+                return words(self.endpoints[&endpoint].messages, 0, 0, 0);
             }
             _ => return Err(Error::InvalidOperation),
         }
