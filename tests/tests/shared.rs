@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use postern::qemu::Options;
+use postern::qemu::{Machine, Options};
 use postern::status::Status;
 use postern::system::System;
 use serde_json::json;
@@ -59,7 +59,21 @@ fn client_and_server_die_in_the_middle_of_reads_without_copies() {
 /// The same on the machine's own clock, while the sharer reads on.
 #[test]
 fn client_and_server_die_at_any_moment() {
-    let mut session = Session::boot(&Options::default(), &with_sharer(DISK));
+    die_at_any_moment(&Options::default());
+}
+
+/// An ATA disk's driver moves the bytes itself, into the same memory.
+#[test]
+fn memory_is_shared_with_an_ata_disk() {
+    die_at_any_moment(&Options {
+        ata: true,
+        machine: Machine::Pc,
+        ..Options::default()
+    });
+}
+
+fn die_at_any_moment(options: &Options) {
+    let mut session = Session::boot(options, &with_sharer(DISK));
     session.expect(WELL);
     let before = used(&mut session);
     for victim in ["sharer", "disk", "sharer", "disk"] {
