@@ -142,6 +142,9 @@ pub fn boot_with(options: &Options, system: &System, more: &[OsString]) -> Resul
         true => None,
     };
     let mut system = system.clone();
+    if options.icount {
+        system.wait_for_devices();
+    }
     if let Some(flash) = &flash {
         flash.place(&mut system.manifest);
         let inner = system.instances.iter_mut();

@@ -9,6 +9,8 @@ use crate::{check, paths};
 
 /// The program that types commands: it gets those of `--exec`.
 const SHELL: &str = "shell";
+/// The argument of a program that says how long its devices may take.
+const PATIENCE: &str = "--patience";
 /// The program that translates names: it gets the list of all exports.
 const NAMES: &str = "names";
 
@@ -144,6 +146,19 @@ impl System {
         }
     }
 
+    /// Lets every program wait for its devices as long as they take (none has `--patience SECONDS`): the clock of counted
+    /// instructions leaps while the machine waits, so that no time that it measures tells anything about a device.
+    pub fn wait_for_devices(&mut self) {
+        let programs = self.manifest.programs.iter_mut();
+        for args in programs.map(|program| &mut program.args) {
+            if let Some(at) = args.iter().position(|word| word == PATIENCE) {
+                args.drain(at..args.len().min(at + 2));
+            }
+        }
+        let instances = self.instances.iter_mut();
+        instances.for_each(System::wait_for_devices);
+    }
+
     /// The manifest as root gets it: `names` knows who answers for what, as `PREFIX=PROGRAM`.
     pub fn completed(&self) -> Manifest {
         let mut manifest = self.manifest.clone();
@@ -247,6 +262,16 @@ mod tests {
             shell.args,
             ["--nonce", "abc", "--exec", "help", "--exec", "read disk:0"]
         );
+    }
+
+    #[test]
+    fn there_is_no_patience_where_time_leaps() {
+        let mut system = System::load("default").expect("it is there");
+        let disk = system.program("disk").expect("it has disks");
+        assert_eq!(disk.args, [PATIENCE, "10"]);
+        disk.args.push("more".into());
+        system.wait_for_devices();
+        assert_eq!(system.program("disk").expect("it stays").args, ["more"]);
     }
 
     #[test]

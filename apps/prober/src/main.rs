@@ -6,6 +6,7 @@
 //!   with `--only SERVERS`, only these.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.
 //! - `parent --count N --seed N`: starts, ends and waits for programs as it may not.
+//! - `shared DISK`: reads and writes a disk through memory shared with it, says what is wrong or that nothing is, and reads on.
 //! - `blocked NAME`: reads a line of something that lets it wait.
 //! - `greedy`: takes as many sessions as it is given and dies with them; `greedy --keep NAME...` keeps them.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -40,7 +41,7 @@ fn start() -> Result<(), String> {
         Some("parent") => parent::run(number("--count")?, number("--seed")?)?,
         Some("blocked") => blocked::run(word()?),
         Some("greedy") => greedy::run()?,
-        Some("shared") => shared::run()?,
+        Some("shared") => shared::run(word()?)?,
         other => return Err(format!("{other:?}: not understood here")),
     }
     Ok(())

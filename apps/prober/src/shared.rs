@@ -8,20 +8,19 @@ use libsys::proto::io;
 use libsys::shared::Shared;
 use libsys::{println, syscall};
 
-const DISK: &str = "disk:0";
 const SECTOR: usize = 512;
 /// Bytes of the buffer.
 const SIZE: usize = 64 << 10;
 /// Buffers made one after the other.
 const MANY: usize = 100;
 
-/// Checks all that can be seen, says so, and then reads for good; it begins anew when the disk's server dies.
+/// Checks all that can be seen with a disk, says so, and then reads for good; it begins anew when the disk's server dies.
 ///
 /// # Errors
 /// What is wrong.
-pub fn run() -> Result<(), String> {
+pub fn run(name: &str) -> Result<(), String> {
     loop {
-        match check().and_then(|()| forever()) {
+        match check(name).and_then(|()| forever(name)) {
             Err(Failure::Io(IoError::ServerDied { .. } | IoError::NotPermitted)) => {
                 syscall::yield_now();
             }
@@ -58,23 +57,23 @@ fn refused<T>(
     }
 }
 
-fn check() -> Result<(), Failure> {
+fn check(name: &str) -> Result<(), Failure> {
     for _ in 0..MANY {
-        let session = Handle::open(DISK)?;
-        let buffer = Shared::new(DISK, SIZE)?;
+        let session = Handle::open(name)?;
+        let buffer = Shared::new(name, SIZE)?;
         buffer.attach(&session)?;
         drop((session, buffer));
     }
-    let disk = Handle::open(DISK)?;
-    Shared::new(DISK, SIZE)?.attach(&disk)?;
+    let disk = Handle::open(name)?;
+    Shared::new(name, SIZE)?.attach(&disk)?;
     refused(
-        Shared::new(DISK, SIZE),
+        Shared::new(name, SIZE),
         IoError::OutOfMemory,
         "a second buffer while a session has the first",
     )?;
     drop(disk);
-    let disk = Handle::open(DISK)?;
-    let mut buffer = Shared::new(DISK, SIZE)?;
+    let disk = Handle::open(name)?;
+    let mut buffer = Shared::new(name, SIZE)?;
     refused(
         buffer.read(&disk, 0, &[(0, SECTOR)]),
         IoError::BadBuffer,
@@ -87,9 +86,7 @@ fn check() -> Result<(), Failure> {
     )?;
     buffer.attach(&disk)?;
     bytes(&disk, &mut buffer)?;
-    bounds(&disk, &mut buffer)?;
-    println!("shared: nothing wrong");
-    Ok(())
+    bounds(&disk, &mut buffer)
 }
 
 /// What comes is what an ordinary read brings, where it belongs and nowhere else; and the other way.
@@ -98,6 +95,7 @@ fn bytes(disk: &Handle, buffer: &mut Shared) -> Result<(), Failure> {
     disk.read_at(SECTOR as u64, &mut plain)?;
     let pieces = [(4096, SECTOR), (0, 2 * SECTOR), (3 * SECTOR, SECTOR)];
     buffer.bytes().fill(b'#');
+    println!("shared: reads without a copy");
     let count = buffer.read(disk, SECTOR as u64, &pieces)?;
     expect(count == plain.len(), "bytes are missing")?;
     let mut wanted = vec![b'#'; SIZE];
@@ -141,16 +139,23 @@ fn bounds(disk: &Handle, buffer: &mut Shared) -> Result<(), Failure> {
 
 enum Never {}
 
-fn forever() -> Result<Never, Failure> {
-    let disk = Handle::open(DISK)?;
-    let mut buffer = Shared::new(DISK, SIZE)?;
+fn forever(name: &str) -> Result<Never, Failure> {
+    let disk = Handle::open(name)?;
+    let mut buffer = Shared::new(name, SIZE)?;
     buffer.attach(&disk)?;
+    read_on(&disk, &mut buffer)?;
+    // Not before there is a session: whoever hears this and kills the server is noticed.
+    println!("shared: nothing wrong");
     loop {
-        let count = buffer.read(&disk, 0, &[(0, SIZE)])?;
-        expect(count == SIZE, "a read that is too short")?;
-        expect(
-            buffer.bytes().starts_with(b"Hello from sector 0"),
-            "other bytes, later",
-        )?;
+        read_on(&disk, &mut buffer)?;
     }
+}
+
+fn read_on(disk: &Handle, buffer: &mut Shared) -> Result<(), Failure> {
+    let count = buffer.read(disk, 0, &[(0, SIZE)])?;
+    expect(count == SIZE, "a read that is too short")?;
+    expect(
+        buffer.bytes().starts_with(b"Hello from sector 0"),
+        "other bytes, later",
+    )
 }

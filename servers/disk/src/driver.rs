@@ -1,5 +1,7 @@
 //! A virtio block device: several requests in flight, finished in any order.
 
+pub mod watch;
+
 use crate::device::{Device, DeviceError, InitError, Operation, Pieces, SLOTS};
 use crate::range::{BUFFER, SECTOR};
 use crate::ring::{Part, Ring};
@@ -8,6 +10,7 @@ use core::any::Any;
 use core::ptr::NonNull;
 use virtio::platform::Platform;
 use virtio_drivers::transport::{DeviceType, Transport};
+use watch::Watch;
 
 /// A block device's only queue.
 const REQUESTS: u16 = 0;
@@ -38,7 +41,8 @@ struct Control {
     kind: u32,
     reserved: u32,
     sector: u64,
-    status: u8,
+    /// The device writes the lower byte; what the upper one is for says [`watch`].
+    status: u16,
 }
 
 /// Bytes of it before the status: the request's header.
@@ -115,6 +119,11 @@ impl<P: Platform, T: Transport> Disk<P, T> {
             features,
         })
     }
+
+    /// What another thread needs to see whether the device still answers.
+    pub fn watch(&self) -> Watch {
+        Watch::new(&self.slots)
+    }
 }
 
 impl<P: Platform, T: Transport> Device for Disk<P, T> {
@@ -147,7 +156,7 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         unsafe {
             (&raw mut (*control).kind).write_volatile(kind);
             (&raw mut (*control).sector).write_volatile(sector);
-            (&raw mut (*control).status).write_volatile(u8::MAX);
+            (&raw mut (*control).status).write_volatile(watch::IN_FLIGHT);
         }
         slot.in_flight = true;
         let (sectors, device_writes) = match operation {
@@ -187,7 +196,10 @@ impl<P: Platform, T: Transport> Device for Disk<P, T> {
         slot.in_flight = false;
         slot.owner = None;
         // SAFETY: DMA memory that the device has given back.
-        let status = unsafe { (&raw const (*slot.control.as_ptr()).status).read_volatile() };
+        let status = unsafe {
+            let status = &raw const (*slot.control.as_ptr()).status;
+            status.cast::<u8>().read_volatile()
+        };
         Some((index, (status == 0).then_some(()).ok_or(DeviceError)))
     }
 }

@@ -4,6 +4,7 @@ extern crate alloc;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::time::Duration;
 use disk::ata::Ata;
 use disk::ata::identity::Absent;
 use disk::ata::ports::{self as ata, Ports};
@@ -14,11 +15,13 @@ use disk::jobs::Jobs;
 use disk::jobs::step::{Caller, Finished, JobError, Kind, Moved, Task};
 use disk::name;
 use disk::range::{BUFFER, SECTOR, clip};
+use disk::watchdog;
 use libsys::object::Irq;
 use libsys::proto::io::{self, IoError, Kind as NameKind, Stat};
 use libsys::proto::program::PciDevice;
 use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
+use libsys::thread::JoinHandle;
 use libsys::time::Instant;
 use virtio::program::{Attached, Program, connect, devices};
 use virtio::transport::MsiX;
@@ -329,11 +332,24 @@ pub fn run(on_read: OnRead) {
         let device = device.ok_or(IoError::NoDevice)?;
         start(device, index as u64).map_err(|why| out_of_order(index, why))
     });
+    let drives: Vec<_> = drives.collect();
+    let _watchdog = watch(&drives);
     serve(&mut DiskServer::<_, false> {
-        drives: drives.collect(),
+        drives,
         reads: 0,
         on_read,
     })
+}
+
+/// Lets a thread see whether the devices answer within `--patience SECONDS`, if the manifest says so.
+fn watch(drives: &[Result<Ready<Disk<Program, MsiX>>, IoError>]) -> Option<JoinHandle<()>> {
+    let patience = Duration::from_secs(rt::number("--patience").filter(|&seconds| seconds > 0)?);
+    let ready = drives.iter().enumerate();
+    let ready = ready.filter_map(|(index, drive)| Some((index, drive.as_ref().ok()?.disk.watch())));
+    let started = watchdog::start(ready.collect(), patience);
+    started
+        .inspect_err(|error| rt::say(format_args!("nobody watches the disks: {error:?}")))
+        .ok()
 }
 
 /// Says why a device cannot be used.

@@ -203,3 +203,31 @@ fn nothing_is_no_piece() {
     // SAFETY: no device gets to see it.
     assert!(unsafe { Pieces::new([Piece::NONE; PIECES], Rc::new(())) }.is_none());
 }
+
+#[test]
+fn a_request_that_stays_is_seen_and_no_other() {
+    let (device, mut disk) = disk(100);
+    let mut watch = disk.watch();
+    let read = Operation::Read {
+        sector: 1,
+        sectors: 1,
+    };
+    assert!(!watch.look(), "nothing was asked for yet");
+    for _ in 0..3 {
+        for slot in 0..SLOTS {
+            disk.submit(slot, read, None);
+        }
+        assert!(!watch.look(), "each is a new one");
+        fake::work(&device, false);
+        assert!(!watch.look(), "the device is done, if not the driver");
+        while disk.completed().is_some() {}
+        assert!(!watch.look());
+    }
+    disk.submit(2, Operation::Flush, None);
+    assert!(!watch.look());
+    disk.submit(0, read, None);
+    assert!(watch.look() && watch.look());
+    fake::work(&device, true);
+    assert_eq!(disk.completed(), Some((0, Ok(()))));
+    assert!(!watch.look());
+}
