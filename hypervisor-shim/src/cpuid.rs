@@ -2,33 +2,24 @@
 
 use bootinfo::shim;
 
+use crate::bits;
+
 /// Leaf 1, ECX: MONITOR, VMX, SMX, debug store and performance, x2APIC; what hides is what a guest cannot use.
-const HIDDEN_1_ECX: u32 = 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 15 | 1 << 21;
+const HIDDEN_1_ECX: u32 = bits(&[2, 3, 5, 6, 15, 21]) as u32;
 const TSC_DEADLINE: u32 = 1 << 24;
 const OSXSAVE: u32 = 1 << 27;
 const HYPERVISOR: u32 = 1 << 31;
 /// Leaf 1, EDX: machine check, memory type ranges, machine check architecture, debug store.
-const HIDDEN_1_EDX: u32 = 1 << 7 | 1 << 12 | 1 << 14 | 1 << 21;
+const HIDDEN_1_EDX: u32 = bits(&[7, 12, 14, 21]) as u32;
 /// Leaf 7, EBX: FSGSBASE, BMI1, AVX2, SMEP, BMI2, ERMS, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA.
-const SHOWN_7_EBX: u32 = 1
-    | 1 << 3
-    | 1 << 5
-    | 1 << 7
-    | 1 << 8
-    | 1 << 9
-    | 1 << 18
-    | 1 << 19
-    | 1 << 20
-    | 1 << 23
-    | 1 << 24
-    | 1 << 29;
+const SHOWN_7_EBX: u32 = bits(&[0, 3, 5, 7, 8, 9, 18, 19, 20, 23, 24, 29]) as u32;
 const UMIP: u32 = 1 << 2;
 /// Leaf 0xd: components x87, SSE, AVX; bytes of all three.
 pub const COMPONENTS: u64 = 7;
 const COMPONENTS_SIZE: u32 = 832;
 const XSAVEOPT: u32 = 1;
 /// Leaf 0x8000_0001, ECX: SVM, SKINIT and what counts or profiles. EDX: RDTSCP, for its register is not the guest's.
-const HIDDEN_X1_ECX: u32 = 1 << 2 | 1 << 3 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13 | 0x3ff << 20;
+const HIDDEN_X1_ECX: u32 = bits(&[2, 3, 9, 10, 12, 13]) as u32 | 0x3ff << 20;
 const HIDDEN_X1_EDX: u32 = 1 << 27;
 
 /// CR4: XSAVE is on.

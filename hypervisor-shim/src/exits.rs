@@ -15,8 +15,14 @@ pub struct Access {
     pub repeat: bool,
 }
 
-/// Why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// [`Exit::Stop`]: a write of CR0 that changes protection or paging.
+pub const PROTECTION_OFF: &str = "it turned protection or paging off";
+/// [`Exit::Stop`]: an exception while a double fault was delivered.
+pub const TRIPLE_FAULT: &str = "a triple fault";
+
+/// Why; in the order of the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumDiscriminants)]
+#[strum_discriminants(name(Kind), vis())]
 pub enum Exit {
     /// An interrupt of the machine, which was acknowledged to the processor.
     Interrupt(u8),
@@ -32,8 +38,6 @@ pub enum Exit {
     ReadRegister,
     /// The same, WRMSR.
     WriteRegister,
-    /// A write of CR0 that changes protection or paging.
-    WriteCr0,
     /// A write of CR4.
     WriteCr4,
     /// XSETBV.
@@ -52,46 +56,48 @@ pub enum Exit {
         /// The error code of #AC.
         error: Option<u32>,
     },
-    /// A triple fault.
-    Shutdown,
     /// A non-maskable interrupt of the machine.
     NonMaskable,
     /// The guest can take the interrupt that waits.
     Window,
     /// An instruction that does not exist for a guest, VMRUN or VMXON: #UD.
     Undefined,
-    /// One that no guest may use, by name.
-    Forbidden(&'static str),
+    /// What no guest may do, in words.
+    Stop(&'static str),
     /// The processor refuses the guest's state; its code for it.
     Refused(u64),
     /// INVD, which would lose what others wrote, or WBINVD.
     Cache,
+    /// It ran for as long as it may without stopping (VT-x's preemption timer); the machine's interrupt that waits, if one does.
+    Slice(Option<u8>),
 }
 
 impl Exit {
     /// Which of the counters (`bootinfo::shim::EXITS`).
     #[inline]
     pub fn kind(self) -> usize {
-        match self {
-            Exit::Interrupt(_) => 0,
-            Exit::Call => 1,
-            Exit::Identify => 2,
-            Exit::Halt => 3,
-            Exit::Port(_) => 4,
-            Exit::ReadRegister => 5,
-            Exit::WriteRegister => 6,
-            Exit::WriteCr0 => 7,
-            Exit::WriteCr4 => 8,
-            Exit::SetComponents => 9,
-            Exit::Memory { .. } => 10,
-            Exit::Exception { .. } => 11,
-            Exit::Shutdown => 12,
-            Exit::NonMaskable => 13,
-            Exit::Window => 14,
-            Exit::Undefined => 15,
-            Exit::Forbidden(_) => 16,
-            Exit::Refused(_) => 17,
-            Exit::Cache => 18,
+        Kind::from(self) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bootinfo::shim::EXITS;
+
+    #[test]
+    fn every_kind_has_its_counter() {
+        let access = Access { port: 0, width: 1, input: true, string: false, repeat: false };
+        for (exit, name) in [
+            (Exit::Interrupt(0), "interrupt"),
+            (Exit::Port(access), "port"),
+            (Exit::WriteRegister, "write-msr"),
+            (Exit::Window, "window"),
+            (Exit::Stop(TRIPLE_FAULT), "stop"),
+            (Exit::Slice(None), "slice"),
+        ] {
+            assert_eq!(EXITS[exit.kind()], name);
         }
+        assert_eq!(Exit::Slice(None).kind(), EXITS.len() - 1);
     }
 }

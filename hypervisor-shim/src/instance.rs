@@ -3,6 +3,7 @@
 use bootinfo::Range;
 use bootinfo::shim::{self, EXITS};
 
+use crate::hardware::registers::Kept;
 use crate::lines::{Lines, Pending};
 use crate::pci;
 use crate::rtc::Rtc;
@@ -16,7 +17,6 @@ pub const SERIAL_LINE: u32 = 4;
 const REPORTS: u8 = 32;
 
 /// A guest.
-#[derive(Debug)]
 pub struct Instance<V> {
     /// Its processor.
     pub vcpu: V,
@@ -24,24 +24,12 @@ pub struct Instance<V> {
     pub partition: Range,
     /// What it is started from.
     pub archive: &'static [u8],
-    /// It runs no more.
-    pub stopped: bool,
+    /// What a new start resets.
+    pub board: Board,
     /// How often it was started anew.
     pub restarts: u64,
-    /// Vectors that wait.
-    pub pending: Pending,
-    /// The one that the processor was told of.
-    pub offered: Option<u8>,
-    /// When its timer fires.
-    pub deadline: u64,
-    /// Its interrupt lines, and which of the machine's are its own.
-    pub lines: Lines,
-    /// Bit n: line n.
+    /// Bit n: line n of the machine's is its own.
     pub own_lines: u32,
-    /// Its serial line.
-    pub uart: Uart,
-    /// Its clock.
-    pub rtc: Rtc,
     /// Its PCI functions.
     pub pci: pci::Space,
     /// The keyboard controller is its own.
@@ -54,6 +42,28 @@ pub struct Instance<V> {
     pub exits: [u64; EXITS.len()],
     /// Accesses to ports that are not its own.
     pub foreign: u64,
+}
+
+/// What is emulated for a guest.
+#[derive(Default)]
+pub struct Board {
+    /// It runs no more.
+    pub stopped: bool,
+    /// Vectors that wait.
+    pub pending: Pending,
+    /// The one that the processor was told of.
+    pub offered: Option<u8>,
+    /// When its timer fires.
+    pub deadline: Option<u64>,
+    /// Its interrupt lines.
+    pub lines: Lines,
+    /// Its serial line.
+    pub uart: Uart,
+    /// Its clock.
+    pub rtc: Rtc,
+    /// What of its processor is kept while others run.
+    pub kept: Kept,
+    /// Lines that were printed about it.
     reports: u8,
 }
 
@@ -64,43 +74,29 @@ impl<V> Instance<V> {
             vcpu,
             partition,
             archive,
-            stopped: false,
+            board: Board::default(),
             restarts: 0,
-            pending: Pending::default(),
-            offered: None,
-            deadline: NEVER,
-            lines: Lines::new(),
             own_lines: 0,
-            uart: Uart::default(),
-            rtc: Rtc::default(),
             pci: pci::Space::default(),
             keyboard: false,
             control: None,
             switch_ticks: 0,
             exits: [0; EXITS.len()],
             foreign: 0,
-            reports: 0,
         }
     }
 
     /// It starts anew: its devices are as after reset.
     pub fn renew(&mut self) {
-        self.stopped = false;
-        self.restarts += 1;
-        self.pending = Pending::default();
-        self.offered = None;
-        self.deadline = NEVER;
-        self.lines = Lines::new();
-        self.uart = Uart::default();
-        self.rtc = Rtc::default();
+        self.board = Board::default();
         self.pci.renew();
-        self.reports = 0;
+        self.restarts += 1;
     }
 
     /// What there is to read of it (`bootinfo::shim::READ`).
     pub fn read(&self, argument: u32) -> Option<u64> {
         Some(match argument {
-            shim::STOPPED => self.stopped.into(),
+            shim::STOPPED => self.board.stopped.into(),
             shim::MEMORY => self.partition.size,
             shim::FOREIGN => self.foreign,
             shim::RESTARTS => self.restarts,
@@ -111,14 +107,14 @@ impl<V> Instance<V> {
 
     /// A line of it fires.
     pub fn fire(&mut self, line: u32) {
-        if let Some(vector) = self.lines.fire(line) {
-            self.pending.add(vector);
+        if let Some(vector) = self.board.lines.fire(line) {
+            self.board.pending.add(vector);
         }
     }
 
     /// Whether one more line about it may be printed.
     pub fn may_report(&mut self) -> bool {
-        self.reports = self.reports.saturating_add(1);
-        self.reports <= REPORTS
+        self.board.reports = self.board.reports.saturating_add(1);
+        self.board.reports <= REPORTS
     }
 }

@@ -5,16 +5,13 @@
 //! all there is to read here.
 //!
 //! # Reading order
-//! [`partition`] and [`nested`] (whose memory is whose), [`sched`] (whose turn it is), [`exits`] and [`vcpu`] (why a guest
+//! [`pool`], [`partition`] and [`nested`] (whose memory is whose), [`sched`] (whose turn it is), [`exits`] and [`vcpu`] (why a guest
 //! stops, and what can be done with it then), [`instance`] (a guest), [`machine`] (all of them, and the answer to every exit),
-//! then what a guest sees: [`cpuid`], [`msr`], [`ports`], [`uart`], [`rtc`], [`lines`], [`pci`], [`console`], and the one
+//! then what a guest sees: [`cpuid`], [`msr`], [`ports`], [`uart`], [`rtc`], [`lines`], [`pci`], [`console`], the one
 //! instruction that is decoded ([`decode`]). None of these touches the machine, and the tests run them on the host.
 //! [`hardware`] is the machine: the only place for `unsafe`.
 #![no_std]
 #![deny(unsafe_code)]
-#[cfg(test)]
-#[macro_use]
-extern crate std;
 
 pub mod console;
 pub mod cpuid;
@@ -29,13 +26,28 @@ pub mod msr;
 pub mod nested;
 pub mod partition;
 pub mod pci;
+pub mod pool;
 pub mod ports;
 pub mod rtc;
 pub mod sched;
 pub mod setup;
-#[cfg(test)]
-mod testing;
 pub mod uart;
 pub mod vcpu;
 
 pub use bootinfo::shim::INSTANCES;
+
+/// A number with these bits set.
+pub(crate) const fn bits(set: &[u32]) -> u64 {
+    let (mut value, mut index) = (0, 0);
+    while index < set.len() {
+        value |= 1 << set[index];
+        index += 1;
+    }
+    value
+}
+
+#[cfg(test)]
+#[macro_use]
+extern crate std;
+#[cfg(test)]
+mod testing;

@@ -7,74 +7,54 @@ const MASKED: u32 = 1 << 16;
 const LEVEL: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
 
-/// One line.
-#[derive(Debug, Clone, Copy)]
-pub struct Line {
-    /// Where it arrives; 0: nowhere.
-    pub vector: u8,
-    /// Not now.
-    pub masked: bool,
-    /// Level triggered.
-    pub level: bool,
-    /// Asserted when low.
-    pub active_low: bool,
-    /// It fired while it was masked.
-    latched: bool,
+/// All lines of an instance: entries of an IO-APIC, as they were written.
+#[derive(Debug)]
+pub struct Lines {
+    entries: [u32; LINES as usize],
+    /// Bit n: line n fired while it was masked.
+    latched: u32,
 }
 
-/// All lines of an instance.
-#[derive(Debug)]
-pub struct Lines([Line; LINES as usize]);
+impl Default for Lines {
+    /// All masked.
+    fn default() -> Self {
+        Self { entries: [MASKED; LINES as usize], latched: 0 }
+    }
+}
 
 impl Lines {
-    /// All masked.
-    pub const fn new() -> Self {
-        Self(
-            [Line { vector: 0, masked: true, level: false, active_low: false, latched: false };
-                LINES as usize],
-        )
-    }
-
-    /// A line, if there is one.
-    pub fn get(&self, line: u32) -> Option<&Line> {
-        self.0.get(line as usize)
+    /// Whether a line is masked, level triggered, and asserted when low.
+    pub fn get(&self, line: u32) -> (bool, bool, bool) {
+        let entry = self.entries[line as usize];
+        (entry & MASKED != 0, entry & LEVEL != 0, entry & ACTIVE_LOW != 0)
     }
 
     /// The instance writes the line port. Returns the line that changed.
     pub fn write(&mut self, value: u32) -> Option<u32> {
         let register = (value >> 24).checked_sub(LINE_TABLE)?;
         // The odd ones say which processor; there is one.
-        if register % 2 != 0 {
-            return None;
-        }
-        let line = self.0.get_mut(register as usize / 2)?;
-        line.masked = value & MASKED != 0;
-        // Vectors below are exceptions'.
-        if value & 0xff >= 32 {
-            line.vector = value as u8;
-            line.level = value & LEVEL != 0;
-            line.active_low = value & ACTIVE_LOW != 0;
-        }
-        Some(register / 2)
+        let line = register.is_multiple_of(2).then_some(register / 2)?;
+        let entry = self.entries.get_mut(line as usize)?;
+        // Vectors below are exceptions': they keep the old one.
+        *entry = if value & 0xff >= 32 { value } else { *entry & !MASKED | value & MASKED };
+        Some(line)
     }
 
     /// A line fires. Returns the vector that is to be taken, unless it is masked.
     pub fn fire(&mut self, line: u32) -> Option<u8> {
-        let line = self.0.get_mut(line as usize)?;
-        line.latched = line.masked;
-        (!line.masked && line.vector != 0).then_some(line.vector)
+        let entry = *self.entries.get(line as usize)?;
+        if entry & MASKED != 0 {
+            self.latched |= 1 << line;
+        }
+        (entry & MASKED == 0 && entry as u8 != 0).then_some(entry as u8)
     }
 
     /// The line was unmasked: what fired before.
     pub fn latched(&mut self, line: u32) -> bool {
-        let line = self.0.get_mut(line as usize);
-        line.is_some_and(|line| !line.masked && core::mem::take(&mut line.latched))
-    }
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self::new()
+        let (masked, ..) = self.get(line);
+        let fired = !masked && self.latched & 1 << line != 0;
+        self.latched &= !(u32::from(fired) << line);
+        fired
     }
 }
 
@@ -116,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_line_fires_where_it_is_attached() {
-        let mut lines = Lines::new();
+        let mut lines = Lines::default();
         assert_eq!(lines.fire(4), None);
+        assert!(lines.get(4).0);
         assert_eq!(lines.write(0x18 << 24 | 50 | LEVEL), Some(4));
         assert!(lines.latched(4));
         assert_eq!(lines.fire(4), Some(50));
@@ -126,12 +107,12 @@ mod tests {
         assert_eq!(lines.fire(4), None);
         assert_eq!(lines.write(0x18 << 24), Some(4));
         assert!(lines.latched(4) && !lines.latched(4));
-        assert!(lines.get(4).is_some_and(|line| line.level));
+        assert_eq!(lines.get(4), (false, true, false));
     }
 
     #[test]
     fn nonsense_changes_nothing() {
-        let mut lines = Lines::new();
+        let mut lines = Lines::default();
         for value in [0, 0xf << 24, 0x19 << 24 | 50, 0x40 << 24 | 50, u32::MAX] {
             assert_eq!(lines.write(value), None, "{value:#x}");
         }

@@ -51,8 +51,6 @@ pub struct MsiX {
     pub table: u64,
     /// Entries that can be used.
     pub entries: usize,
-    /// Vectors of this machine, by entry; 0: none yet.
-    pub vectors: [u8; ENTRIES],
 }
 
 /// A function.
@@ -82,42 +80,32 @@ impl Function {
 
     /// Sizes every base address register (PCI 3.0, 6.2.5.1); returns where they lead.
     fn size_bars(&mut self, bus: &mut impl Bus) -> [u64; 6] {
+        for (offset, bar) in (BARS..AFTER_BARS).step_by(4).zip(&mut self.bars) {
+            let real = bus.read(self.id, offset);
+            bus.write(self.id, offset, u32::MAX);
+            *bar = Bar { shown: real, real, mask: bus.read(self.id, offset) };
+            bus.write(self.id, offset, real);
+        }
         let mut addresses = [0; 6];
         let mut index = 0;
         while index < 6 {
-            let (low, mask) = self.size(bus, index);
-            let (mut address, mut size_mask) = (u64::from(low & !0xf), u64::from(mask & !0xf));
-            let wide = low & 0b111 == 0b100 && index < 5;
-            let memory = low & 1 == 0;
-            if wide {
-                let (high, mask) = self.size(bus, index + 1);
-                address |= u64::from(high) << 32;
-                size_mask |= u64::from(mask) << 32;
-            } else {
-                size_mask |= 0xffff_ffff << 32;
-            }
+            let Bar { real, mask, .. } = self.bars[index];
+            let memory = real & 1 == 0;
+            self.bars[index].mask = mask & if memory { !0xf } else { !3 };
+            let wide = real & 0b111 == 0b100 && index < 5;
+            let upper = match wide {
+                true => self.bars[index + 1],
+                false => Bar { mask: u32::MAX, ..Bar::default() },
+            };
             if memory && mask != 0 {
-                addresses[index] = address;
-                let size = (!size_mask).wrapping_add(1);
-                let _ = self.memory.push(Range { start: address, size });
+                let start = u64::from(upper.real) << 32 | u64::from(real & !0xf);
+                let size = !(u64::from(upper.mask) << 32 | u64::from(mask & !0xf));
+                addresses[index] = start;
+                let _ = self.memory.push(Range { start, size: size.wrapping_add(1) });
             }
             index += 1 + usize::from(wide);
         }
         addresses
-    }
-
-    /// One register: its value, and the bits that can be written.
-    fn size(&mut self, bus: &mut impl Bus, index: usize) -> (u32, u32) {
-        let offset = BARS + 4 * index as u8;
-        let value = bus.read(self.id, offset);
-        bus.write(self.id, offset, u32::MAX);
-        let mask = bus.read(self.id, offset);
-        bus.write(self.id, offset, value);
-        let low = if value & 1 != 0 { 3 } else { 0xf };
-        let upper = index > 0 && self.bars[index - 1].shown & 0b111 == 0b100;
-        let mask = if upper { mask } else { mask & !low };
-        self.bars[index] = Bar { shown: value, real: value, mask };
-        (value, mask)
     }
 
     fn find_msix(&self, bus: &mut impl Bus, bars: &[u64; 6]) -> Option<MsiX> {
@@ -136,7 +124,6 @@ impl Function {
                     capability: at,
                     table: bar + u64::from(place & !7),
                     entries: entries.min(ENTRIES),
-                    vectors: [0; ENTRIES],
                 });
             }
             at = (word >> 8) as u8 & !3;

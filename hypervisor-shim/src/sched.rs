@@ -19,12 +19,14 @@ const SCALE: u64 = 1 << 10;
 #[derive(Debug)]
 pub struct Scheduler([Account; INSTANCES]);
 
-impl Scheduler {
+impl Default for Scheduler {
     /// Nobody wants it.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Self([Account { ready: false, share: 1, used: 0 }; INSTANCES])
     }
+}
 
+impl Scheduler {
     /// The share of an instance, at least 1.
     pub fn set_share(&mut self, index: usize, share: u8) {
         self.0[index].share = u64::from(share.max(1));
@@ -68,12 +70,6 @@ impl Scheduler {
     }
 }
 
-impl Default for Scheduler {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +89,7 @@ mod tests {
 
     #[test]
     fn time_is_divided_by_shares() {
-        let mut scheduler = Scheduler::new();
+        let mut scheduler = Scheduler::default();
         scheduler.set_share(0, 3);
         for index in 0..2 {
             scheduler.wake(index);
@@ -106,7 +102,7 @@ mod tests {
 
     #[test]
     fn who_sleeps_gives_its_time_away_and_saves_nothing() {
-        let mut scheduler = Scheduler::new();
+        let mut scheduler = Scheduler::default();
         assert_eq!(scheduler.next(0), None);
         scheduler.wake(0);
         assert_eq!(run(&mut scheduler, 100)[0], 10_000);
@@ -120,7 +116,7 @@ mod tests {
 
     #[test]
     fn who_wakes_runs_before_who_ran() {
-        let mut scheduler = Scheduler::new();
+        let mut scheduler = Scheduler::default();
         scheduler.wake(0);
         scheduler.charge(0, 5_000);
         scheduler.wake(1);

@@ -1,94 +1,80 @@
 //! From the list of instances to guests that are ready to run.
 
 use bootinfo::shim::Device;
-use bootinfo::{Acpi, BootInfo, MemoryKind, Range, shim};
-use core::fmt;
+use bootinfo::{Acpi, BootInfo, MemoryKind, Range, archive, shim};
 use loader::archive::Archive;
 use loader::memory::PAGE;
-use loader::{Error, Map, Physical};
+use loader::{Entry, Error, Map, Physical};
 
-use crate::hardware::memory::AllMemory;
+use crate::hardware::memory::Window;
 use crate::hardware::pci::Ports;
 use crate::instance::{Instance, SERIAL_LINE};
 use crate::machine::Machine;
 use crate::nested::Nested;
-use crate::partition::{self, Memory, contains};
+use crate::partition::{self, contains};
 use crate::pci::{self, Function};
+use crate::pool::{LIMIT, Pool};
 use crate::ports;
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Guest, PORTS, Vcpu};
 
-/// Where everything is loaded.
-const LIMIT: u64 = 4 << 30;
-
-/// Why there are no guests.
-#[derive(Debug)]
-pub enum Problem {
-    /// The list of instances cannot be read.
-    List,
-    /// Instance `.0` cannot be loaded.
-    Load(usize, Error),
-    /// Instance `.0` cannot have device `.1`.
-    Device(usize, &'static str),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::List => write!(f, "the list of instances is damaged; pack it again"),
-            Self::Load(number, error) => write!(f, "instance {number}: {error}"),
-            Self::Device(number, what) => write!(f, "instance {number} cannot have {what}"),
-        }
-    }
-}
-
-/// Makes every guest that the archive lists.
+/// Makes every guest that the archive lists. An error comes with the instance's number.
 pub fn build<'a, V: Vcpu>(
     info: &'a BootInfo<'a>,
-    mut map: Map,
-    mut memory: AllMemory,
+    mut pool: Pool,
     hz: u64,
-) -> Result<Machine<'a, V>, Problem> {
-    let bytes = memory.bytes(info.archive.start, info.archive.size).ok_or(Problem::List)?;
-    let files = Archive::new(bytes).map_err(|_| Problem::List)?;
-    let list = files.file(bootinfo::archive::INSTANCES).ok_or(Problem::List)?;
-    let list: shim::Instances = postcard::from_bytes(list).map_err(|_| Problem::List)?;
-    let host = V::host(&mut map, &mut memory, hz).map_err(|error| Problem::Load(0, error))?;
-    let mut machine = Machine::new(info, memory, hz, list.primary.into());
+) -> Result<Machine<'a, V>, (usize, Error)> {
+    let (files, list) = instances(info, &pool.memory).map_err(|error| (0, error))?;
+    let host = V::host(&mut pool, hz).map_err(|error| (0, error))?;
+    let mut machine = Machine::new(info, pool, hz, list.primary.into());
     for (number, wanted) in list.instances.iter().enumerate() {
-        let load = |error| Problem::Load(number, error);
-        let partition = partition::carve(&mut map, wanted.memory).map_err(load)?;
-        let memory = machine.memory();
-        let mut nested = Nested::new(V::FORMAT, &mut map, memory).map_err(load)?;
-        nested.memory(partition, &mut map, memory).map_err(load)?;
-        let (vcpu, ports) = V::new(&host, number, nested.root, &mut map, memory).map_err(load)?;
-        let archive = files.file(wanted.archive).ok_or(load(Error::NoArchive))?;
-        let mut instance = Instance::new(vcpu, partition, archive);
-        for device in &wanted.devices {
-            let mut giving = Giving {
-                number,
-                info,
-                instance: &mut instance,
-                nested: &mut nested,
-                map: &mut map,
-                memory,
-                ports,
-            };
-            giving.give(device)?;
-        }
-        let entry = start(info, partition, archive, memory).map_err(load)?;
-        instance.vcpu.reset(&entry);
-        machine.scheduler.set_share(number, wanted.share);
-        machine.scheduler.wake(number);
-        // The list holds no more than there is room for.
-        let _ = machine.instances.push(instance);
-        machine.say(format_args!(
-            "instance {number}: {} MiB at {:#x}, share {}",
-            partition.size >> 20,
-            partition.start,
-            wanted.share
-        ));
+        add(&mut machine, &host, &files, wanted).map_err(|error| (number, error))?;
     }
     Ok(machine)
+}
+
+/// The archive, and its list of instances.
+pub fn instances(
+    info: &BootInfo,
+    memory: &Window,
+) -> Result<(Archive<'static>, shim::Instances<'static>), Error> {
+    let bytes = memory.bytes(info.archive.start, info.archive.size).ok_or(Error::NoArchive)?;
+    let files = Archive::new(bytes).map_err(Error::BadArchive)?;
+    let list = files.file(archive::INSTANCES).ok_or(Error::MissingFile(archive::INSTANCES))?;
+    Ok((files, postcard::from_bytes(list).map_err(|_| Error::Instances)?))
+}
+
+/// Makes one.
+fn add<V: Vcpu>(
+    machine: &mut Machine<V>,
+    host: &V::Host,
+    files: &Archive<'static>,
+    wanted: &shim::Instance,
+) -> Result<(), Error> {
+    let (number, info, pool) = (machine.instances.len(), machine.info, &mut machine.pool);
+    let archive = files.file(wanted.archive).ok_or(Error::NoArchive)?;
+    let partition = pool.take_partition(wanted.memory)?;
+    let before = pool.map.size(MemoryKind::Loaded);
+    let mut nested = Nested::new(V::FORMAT, pool)?;
+    nested.memory(partition)?;
+    let ports = nested.pool.take_ones(PORTS, "a guest's ports")?;
+    let guest = Guest { number, nested: nested.root, ports };
+    let vcpu = V::new(host, &guest, nested.pool)?;
+    let mut instance = Instance::new(vcpu, partition, archive);
+    let mut giving = Giving { info, instance: &mut instance, nested, ports };
+    wanted.devices.iter().try_for_each(|device| giving.give(device))?;
+    let tables = giving.nested.size;
+    let own = size_of::<Instance<V>>() as u64;
+    let beside = pool.map.size(MemoryKind::Loaded) - before - tables + own;
+    instance.vcpu.reset(&start(info, partition, archive, &pool.memory)?);
+    machine.scheduler.set_share(number, wanted.share);
+    machine.scheduler.wake(number);
+    // The list holds no more than there is room for.
+    let _ = machine.instances.push(instance);
+    let (size, start, share) = (partition.size >> 20, partition.start, wanted.share);
+    machine.say(format_args!(
+        "instance {number}: {size} MiB at {start:#x}, share {share}; beside it {beside} bytes, and {tables} of tables"
+    ));
+    Ok(())
 }
 
 /// Loads a kernel and its first program into a partition.
@@ -96,36 +82,49 @@ pub fn start(
     info: &BootInfo,
     partition: Range,
     archive: &[u8],
-    machine: &mut AllMemory,
-) -> Result<loader::Entry, Error> {
-    let mut map = partition::memory_map(partition)?;
-    let size = archive.len() as u64;
-    let at = map.take(size, LIMIT, "the instance's archive")?;
-    let mut memory = Memory { partition, machine };
-    memory.write(at, archive);
-    let guest = loader::Machine {
-        memory: map,
-        archive: Range { start: at, size },
-        archive_bytes: archive,
-        command_line: info.command_line,
-        acpi: Acpi { rsdp: 0, io_apics: Default::default(), pm1a_control: 0, ..info.acpi.clone() },
-    };
-    loader::load(guest, &mut memory)
+    machine: &Window,
+) -> Result<Entry, Error> {
+    let acpi = Acpi { rsdp: 0, io_apics: Default::default(), pm1a_control: 0, ..info.acpi.clone() };
+    let (map, mut memory) = (partition::memory_map(partition)?, machine.only(partition));
+    load(map, &mut memory, archive, info.command_line, acpi)
+}
+
+/// Word of the command line: without virtualization, the machine is one instance's.
+pub const OPTIONAL: &str = "shim=optional";
+
+/// Loads those of the primary instance for the bare machine. Returns its number, too.
+pub fn bare(info: &BootInfo, pool: &mut Pool) -> Result<(u8, Entry), Error> {
+    let (files, list) = instances(info, &pool.memory)?;
+    let wanted = list.instances.get(usize::from(list.primary)).ok_or(Error::Instances)?;
+    let archive = files.file(wanted.archive).ok_or(Error::NoArchive)?;
+    let (map, acpi) = (pool.map.clone(), info.acpi.clone());
+    Ok((list.primary, load(map, &mut pool.memory, archive, info.command_line, acpi)?))
+}
+
+fn load(
+    mut memory: Map,
+    physical: &mut Window,
+    bytes: &[u8],
+    command_line: &str,
+    acpi: Acpi,
+) -> Result<Entry, Error> {
+    let size = bytes.len() as u64;
+    let archive = Range { start: memory.take(size, LIMIT, "the instance's archive")?, size };
+    physical.write(archive.start, bytes);
+    let machine = loader::Machine { memory, archive, archive_bytes: bytes, command_line, acpi };
+    loader::load(machine, physical)
 }
 
 /// An instance that gets a device.
 struct Giving<'a, V> {
-    number: usize,
     info: &'a BootInfo<'a>,
     instance: &'a mut Instance<V>,
-    nested: &'a mut Nested,
-    map: &'a mut Map,
-    memory: &'a mut AllMemory,
-    ports: Range,
+    nested: Nested<'a, Window>,
+    ports: u64,
 }
 
 impl<V> Giving<'_, V> {
-    fn give(&mut self, device: &Device) -> Result<(), Problem> {
+    fn give(&mut self, device: &Device) -> Result<(), Error> {
         match device {
             Device::Ports { base, count } => {
                 let own = |port| (*base..base.saturating_add(*count)).contains(&port);
@@ -133,14 +132,16 @@ impl<V> Giving<'_, V> {
                 if own(shim::CONTROL_PORT) {
                     self.instance.control = Some(shim::NO_ANSWER);
                 }
-                self.own_ports(*base, *count);
+                for port in ports::free(*base, *count) {
+                    self.nested.pool.clear_bit(self.ports, port.into());
+                }
                 Ok(())
             }
             Device::Irq { isa } => {
                 let line = self.info.acpi.overrides.iter().find(|line| line.isa == *isa);
                 let line = line.map_or(u32::from(*isa), |line| line.gsi);
                 if line == SERIAL_LINE || line >= shim::LINES {
-                    return Err(Problem::Device(self.number, "the serial line's interrupt"));
+                    return Err(Error::Device("the serial line's interrupt"));
                 }
                 self.instance.own_lines |= 1 << line;
                 Ok(())
@@ -157,18 +158,8 @@ impl<V> Giving<'_, V> {
         }
     }
 
-    fn own_ports(&mut self, base: u16, count: u16) {
-        let mut page = [0; PAGE as usize];
-        for index in 0..2 {
-            let at = self.ports.start + index * PAGE;
-            self.memory.read(at, &mut page);
-            ports::own(&mut page, index as u32, base, count);
-            self.memory.write(at, &page);
-        }
-    }
-
     /// Maps a device's memory, if it is a device's and not anybody's memory.
-    fn map_device(&mut self, range: Range) -> Result<(), Problem> {
+    fn map_device(&mut self, range: Range) -> Result<(), Error> {
         let taken = self.info.memory.iter().any(|memory| {
             memory.kind != MemoryKind::Reserved
                 && memory.start < range.start + range.size
@@ -177,14 +168,12 @@ impl<V> Giving<'_, V> {
         let controllers = self.info.acpi.io_apics.iter().map(|io| io.address);
         let mut controllers = controllers.chain([self.info.acpi.local_apic]);
         if taken || controllers.any(|at| contains(range, at, 1)) {
-            return Err(Problem::Device(self.number, "memory of the machine as a device's"));
+            return Err(Error::Device("memory of the machine as a device's"));
         }
-        self.nested
-            .device(range, self.map, self.memory)
-            .map_err(|error| Problem::Load(self.number, error))
+        self.nested.device(range)
     }
 
-    fn give_function(&mut self, id: u16) -> Result<(), Problem> {
+    fn give_function(&mut self, id: u16) -> Result<(), Error> {
         let mut function = Function::new(&mut Ports, id);
         for range in function.memory.clone() {
             // One smaller than a page may share it with another device.
@@ -193,14 +182,11 @@ impl<V> Giving<'_, V> {
             }
         }
         if let Some(msix) = &function.msix {
-            let load = |error| Problem::Load(self.number, error);
-            let page = self.map.take(PAGE, LIMIT, "an MSI-X table").map_err(load)?;
-            self.memory.clear(page, PAGE);
-            let table = msix.table / PAGE * PAGE;
-            self.nested.shadow(table, page, self.map, self.memory).map_err(load)?;
+            let page = self.nested.pool.take(PAGE, "an MSI-X table")?;
+            self.nested.shadow(msix.table / PAGE * PAGE, page)?;
             function.shadow = Some(page);
         }
-        let full = Problem::Device(self.number, "so many PCI functions");
+        let full = Error::Device("so many PCI functions");
         self.instance.pci.functions.push(function).map_err(|_| full)
     }
 }

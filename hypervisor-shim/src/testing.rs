@@ -1,7 +1,29 @@
-//! A machine's memory for tests.
+//! A machine's memory and processor for tests.
 
 use loader::Physical;
+use std::collections::BTreeMap;
 use std::vec::Vec;
+
+use crate::hardware::processor::Identity;
+
+/// A processor that says what it is told to.
+#[derive(Default)]
+pub struct Numbers {
+    /// Leaves of CPUID; others are 0.
+    pub leaves: BTreeMap<u32, [u32; 4]>,
+    /// Model-specific registers; others do not exist.
+    pub registers: BTreeMap<u32, u64>,
+}
+
+impl Identity for Numbers {
+    fn cpuid(&self, leaf: u32) -> [u32; 4] {
+        self.leaves.get(&leaf).copied().unwrap_or_default()
+    }
+
+    fn msr(&self, register: u32) -> u64 {
+        self.registers[&register]
+    }
+}
 
 /// Memory from address 0 on.
 pub struct Bytes(pub Vec<u8>);

@@ -1,37 +1,13 @@
 //! The serial line of an instance: a 16550 that sends at once.
 
 use heapless::Deque;
+use uart_16550::spec::registers::{FCR, IER, LCR, LSR, MCR, MSR, offsets};
 
-/// Registers, by port.
-const DATA: u16 = 0;
-const INTERRUPTS: u16 = 1;
-const IDENTIFICATION: u16 = 2;
-const LINE_CONTROL: u16 = 3;
-const MODEM_CONTROL: u16 = 4;
-const LINE_STATUS: u16 = 5;
-const MODEM_STATUS: u16 = 6;
-
-/// Interrupt enable: data ready, transmitter empty.
-const ON_DATA: u8 = 1;
-const ON_EMPTY: u8 = 2;
 /// Interrupt identification: none, transmitter empty, data; FIFOs are on.
 const NONE: u8 = 1;
 const EMPTY: u8 = 2;
 const RECEIVED: u8 = 4;
 const FIFOS: u8 = 0xc0;
-/// FIFO control: FIFOs on, forget what was received.
-const FIFO_ENABLE: u8 = 1;
-const FIFO_CLEAR: u8 = 2;
-/// Line control: ports 0 and 1 are the divisor.
-const DIVISOR: u8 = 0x80;
-/// Modem control: what is sent is received.
-const LOOP: u8 = 0x10;
-/// Line status: data ready, overrun, transmitter empty (both bits).
-const READY: u8 = 1;
-const OVERRUN: u8 = 2;
-const SENT: u8 = 0x60;
-/// Modem status: clear to send, data set ready, carrier.
-const CONNECTED: u8 = 0xb0;
 
 /// Bytes that wait to be read.
 const INPUT: usize = 256;
@@ -40,11 +16,9 @@ const INPUT: usize = 256;
 #[derive(Debug, Default)]
 pub struct Uart {
     input: Deque<u8, INPUT>,
-    interrupts: u8,
+    /// What was last written to the registers of which that is read.
+    written: [u8; 8],
     fifos: bool,
-    line_control: u8,
-    modem_control: u8,
-    scratch: u8,
     divisor: [u8; 2],
     /// "Transmitter empty" was not yet read since the last byte was sent.
     sent: bool,
@@ -63,74 +37,67 @@ impl Uart {
     }
 
     fn cause(&self) -> u8 {
-        if self.interrupts & ON_DATA != 0 && !self.input.is_empty() {
+        let wanted = |cause: IER| self.written[offsets::IER] & cause.bits() != 0;
+        if wanted(IER::DATA_READY) && !self.input.is_empty() {
             RECEIVED
-        } else if self.interrupts & ON_EMPTY != 0 && self.sent {
+        } else if wanted(IER::THR_EMPTY) && self.sent {
             EMPTY
         } else {
             NONE
         }
     }
 
+    /// Ports 0 and 1 are the divisor.
+    fn shows_divisor(&self) -> bool {
+        self.written[offsets::LCR] & LCR::DLAB.bits() != 0
+    }
+
     /// Reads register `register`, 0 to 7.
-    pub fn read(&mut self, register: u16) -> u8 {
-        let divisor = self.line_control & DIVISOR != 0;
+    pub fn read(&mut self, register: usize) -> u8 {
         match register {
-            DATA | INTERRUPTS if divisor => self.divisor[usize::from(register)],
-            DATA => self.input.pop_front().unwrap_or(0),
-            INTERRUPTS => self.interrupts,
-            IDENTIFICATION => {
+            offsets::DATA | offsets::IER if self.shows_divisor() => self.divisor[register],
+            offsets::DATA => self.input.pop_front().unwrap_or(0),
+            offsets::ISR => {
                 let cause = self.cause();
-                if cause == EMPTY {
-                    self.sent = false;
-                }
+                self.sent &= cause != EMPTY;
                 cause | if self.fifos { FIFOS } else { 0 }
             }
-            LINE_CONTROL => self.line_control,
-            MODEM_CONTROL => self.modem_control,
-            LINE_STATUS => {
-                let mut status = SENT;
-                if !self.input.is_empty() {
-                    status |= READY;
-                }
-                if core::mem::take(&mut self.overrun) {
-                    status |= OVERRUN;
-                }
-                status
+            offsets::LSR => {
+                let mut status = LSR::THR_EMPTY | LSR::TRANSMITTER_EMPTY;
+                status.set(LSR::DATA_READY, !self.input.is_empty());
+                status.set(LSR::OVERRUN_ERROR, core::mem::take(&mut self.overrun));
+                status.bits()
             }
-            MODEM_STATUS => CONNECTED,
-            _ => self.scratch,
+            offsets::MSR => (MSR::CTS | MSR::DSR | MSR::CD).bits(),
+            _ => self.written[register],
         }
     }
 
     /// Writes register `register`, 0 to 7. Returns the byte that is sent, if one is.
-    pub fn write(&mut self, register: u16, value: u8) -> Option<u8> {
-        let divisor = self.line_control & DIVISOR != 0;
+    pub fn write(&mut self, register: usize, value: u8) -> Option<u8> {
         match register {
-            DATA | INTERRUPTS if divisor => self.divisor[usize::from(register)] = value,
-            DATA => {
+            offsets::DATA | offsets::IER if self.shows_divisor() => self.divisor[register] = value,
+            offsets::DATA => {
                 self.sent = true;
-                if self.modem_control & LOOP != 0 {
-                    self.receive(value);
-                } else {
+                if self.written[offsets::MCR] & MCR::LOOP_BACK.bits() == 0 {
                     return Some(value);
                 }
+                self.receive(value);
             }
-            INTERRUPTS => {
+            offsets::IER => {
                 // Asking for it while the transmitter is empty, which it always is, causes it.
-                self.sent |= value & !self.interrupts & ON_EMPTY != 0;
-                self.interrupts = value & 0xf;
+                self.sent |= value & !self.written[register] & IER::THR_EMPTY.bits() != 0;
+                self.written[register] = value & 0xf;
             }
-            IDENTIFICATION => {
-                self.fifos = value & FIFO_ENABLE != 0;
-                if value & FIFO_CLEAR != 0 {
+            offsets::ISR => {
+                let control = FCR::from_bits_retain(value);
+                self.fifos = control.contains(FCR::FIFO_ENABLE);
+                if control.contains(FCR::RX_FIFO_RESET) {
                     self.input.clear();
                 }
             }
-            LINE_CONTROL => self.line_control = value,
-            MODEM_CONTROL => self.modem_control = value & 0x1f,
-            7 => self.scratch = value,
-            _ => {}
+            offsets::MCR => self.written[register] = value & 0x1f,
+            _ => self.written[register] = value,
         }
         None
     }
@@ -140,15 +107,24 @@ impl Uart {
 mod tests {
     use super::*;
 
+    const ON_DATA: u8 = 1;
+    const ON_EMPTY: u8 = 2;
+    const LOOP: u8 = 0x10;
+    const DIVISOR: u8 = 0x80;
+    const READY: u8 = 1;
+    const OVERRUN: u8 = 2;
+    /// Both bits of an empty transmitter.
+    const EMPTY_LINE: u8 = 0x60;
+
     #[test]
     fn bytes_go_out_and_come_in() {
         let mut uart = Uart::default();
-        assert_eq!(uart.write(DATA, b'x'), Some(b'x'));
-        assert_eq!(uart.read(LINE_STATUS), SENT);
+        assert_eq!(uart.write(offsets::DATA, b'x'), Some(b'x'));
+        assert_eq!(uart.read(offsets::LSR), EMPTY_LINE);
         uart.receive(b'y');
-        assert_eq!(uart.read(LINE_STATUS), SENT | READY);
-        assert_eq!(uart.read(DATA), b'y');
-        assert_eq!(uart.read(LINE_STATUS), SENT);
+        assert_eq!(uart.read(offsets::LSR), EMPTY_LINE | READY);
+        assert_eq!(uart.read(offsets::DATA), b'y');
+        assert_eq!(uart.read(offsets::LSR), EMPTY_LINE);
     }
 
     #[test]
@@ -156,30 +132,30 @@ mod tests {
         let mut uart = Uart::default();
         uart.receive(b'y');
         assert!(!uart.interrupting());
-        uart.write(INTERRUPTS, ON_DATA | ON_EMPTY);
-        assert_eq!(uart.read(IDENTIFICATION), RECEIVED);
-        uart.read(DATA);
-        assert_eq!(uart.read(IDENTIFICATION), EMPTY);
-        assert_eq!(uart.read(IDENTIFICATION), NONE, "reading it took it back");
-        uart.write(DATA, b'x');
+        uart.write(offsets::IER, ON_DATA | ON_EMPTY);
+        assert_eq!(uart.read(offsets::ISR), RECEIVED);
+        uart.read(offsets::DATA);
+        assert_eq!(uart.read(offsets::ISR), EMPTY);
+        assert_eq!(uart.read(offsets::ISR), NONE, "reading it took it back");
+        uart.write(offsets::DATA, b'x');
         assert!(uart.interrupting());
     }
 
     #[test]
     fn loopback_divisor_and_overrun() {
         let mut uart = Uart::default();
-        uart.write(MODEM_CONTROL, LOOP);
-        assert_eq!(uart.write(DATA, 7), None);
-        assert_eq!(uart.read(DATA), 7);
-        uart.write(LINE_CONTROL, DIVISOR);
-        uart.write(DATA, 1);
-        uart.write(INTERRUPTS, 2);
-        assert_eq!((uart.read(DATA), uart.read(INTERRUPTS)), (1, 2));
-        uart.write(LINE_CONTROL, 3);
+        uart.write(offsets::MCR, LOOP);
+        assert_eq!(uart.write(offsets::DATA, 7), None);
+        assert_eq!(uart.read(offsets::DATA), 7);
+        uart.write(offsets::LCR, DIVISOR);
+        uart.write(offsets::DATA, 1);
+        uart.write(offsets::IER, 2);
+        assert_eq!((uart.read(offsets::DATA), uart.read(offsets::IER)), (1, 2));
+        uart.write(offsets::LCR, 3);
         for _ in 0..=INPUT {
             uart.receive(0);
         }
-        assert_eq!(uart.read(LINE_STATUS), SENT | READY | OVERRUN);
-        assert_eq!(uart.read(LINE_STATUS), SENT | READY);
+        assert_eq!(uart.read(offsets::LSR), EMPTY_LINE | READY | OVERRUN);
+        assert_eq!(uart.read(offsets::LSR), EMPTY_LINE | READY);
     }
 }

@@ -1,10 +1,11 @@
 //! What the rest of the shim sees of a vendor's virtualization.
 
-use bootinfo::Range;
-use loader::{Entry, Error, Map, Physical};
+use loader::memory::PAGE;
+use loader::{Entry, Error};
 
 use crate::exits::Exit;
 use crate::nested::Format;
+use crate::pool::Pool;
 
 /// General registers in the order of their encoding: RAX, RCX, RDX, RBX, RSP (read only), RBP, RSI, RDI, R8 to R15.
 pub type Registers = [u64; 16];
@@ -23,8 +24,18 @@ pub const RSI: usize = 6;
 /// See [`RAX`].
 pub const RDI: usize = 7;
 
+/// Those at a kernel's first instruction.
+pub fn at_start(entry: &Entry) -> Registers {
+    let mut registers = [0; 16];
+    (registers[RDI], registers[RSI]) = (entry.boot_info, entry.boot_info_size);
+    registers
+}
+
 /// RFLAGS: interrupts are on.
 pub const INTERRUPTS_ON: u64 = 1 << 9;
+
+/// Bytes of a bitmap of ports (AMD APM 2, 15.10.1; VT-x uses the first two pages).
+pub const PORTS: u64 = 3 * PAGE;
 
 /// What else there is to know of a stopped guest.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +52,16 @@ pub struct State {
     pub efer: u64,
 }
 
+/// What a guest's processor is made for.
+pub struct Guest {
+    /// The instance's.
+    pub number: usize,
+    /// Address of the nested page tables.
+    pub nested: u64,
+    /// Address of the bitmap of the ports that stop it ([`PORTS`] bytes).
+    pub ports: u64,
+}
+
 /// A guest's processor.
 pub trait Vcpu: Sized {
     /// What all guests share.
@@ -48,20 +69,12 @@ pub trait Vcpu: Sized {
     /// Bits of nested page tables.
     const FORMAT: Format;
 
-    /// Turns virtualization on. Once; memory is taken from `map`, and the TSC runs at `hz`.
-    fn host(map: &mut Map, memory: &mut impl Physical, hz: u64) -> Result<Self::Host, Error>;
-    /// Waits for an interrupt of the machine while no guest runs, and takes it. `None`: it is gone.
-    fn wait() -> Option<u8>;
-    /// Takes an interrupt of the machine, if one waits.
-    fn poll() -> Option<u8>;
-    /// Guest `number`, whose nested page tables are at `nested`. Returns it, and its bitmap of ports, all of which stop it.
-    fn new(
-        host: &Self::Host,
-        number: usize,
-        nested: u64,
-        map: &mut Map,
-        memory: &mut impl Physical,
-    ) -> Result<(Self, Range), Error>;
+    /// Turns virtualization on. Once; the TSC runs at `hz`.
+    fn host(pool: &mut Pool, hz: u64) -> Result<Self::Host, Error>;
+    /// Takes an interrupt of the machine, if one waits; with `idle`, waits for one first. `None`: it is gone.
+    fn take_interrupt(idle: bool) -> Option<u8>;
+    /// A guest's processor.
+    fn new(host: &Self::Host, guest: &Guest, pool: &mut Pool) -> Result<Self, Error>;
     /// Puts it into the state in which a loader enters a kernel.
     fn reset(&mut self, entry: &Entry);
     /// Runs the guest until it must stop.
@@ -84,10 +97,8 @@ pub trait Vcpu: Sized {
     fn set_cr4(&mut self, value: u64);
     /// A checked EFER.
     fn set_efer(&mut self, value: u64);
-    /// A checked XCR0.
-    fn set_components(&mut self, value: u64);
     /// Another instance is about to run: keeps what the processor does not keep itself.
-    fn leave(&mut self);
+    fn leave(&mut self) {}
     /// The opposite.
-    fn enter(&mut self);
+    fn enter(&mut self) {}
 }

@@ -22,7 +22,7 @@ mod bare {
             refuse(format_args!("the loader speaks version {} of boot information", info.version));
         }
         gdt::init();
-        idt::init();
+        idt::init(entry::stub_address);
         cpu::init();
         let root = mmio::build_root(info.kernel_virtual - info.kernel.start);
         arch::paging::load_root(root);

@@ -5,9 +5,9 @@
 //! - RDI = address of the postcard bytes (in the physical map), RSI = their length;
 //! - long mode, interrupts off, direction flag clear, CR0.WP and EFER.NXE set;
 //! - paging: all physical memory up to the end of the last [`MemoryKind::Usable`], `Loaded` or `Acpi` range at
-//!   [`PHYSICAL_MAP`] (writable, never executable), the kernel's segments at their linked addresses with their own
-//!   rights (never writable and executable), both marked global, and the identity map of the low 4 GiB that the loader
-//!   itself runs in;
+//!   [`PHYSICAL_MAP`] (never executable, and writable but for the kernel's read-only segments), the kernel's segments at
+//!   their linked addresses with their own rights (never writable and executable), both marked global, and the identity
+//!   map of the low 4 GiB that the loader itself runs in;
 //! - no usable stack: the kernel brings its own.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,8 +20,17 @@ use serde::{Deserialize, Serialize};
 
 /// The ELF entry point of whatever the loader starts: takes its own stack, `$size` bytes at `$stack`, and calls `$start`, an
 /// `extern "C" fn(info: *const u8, length: usize) -> !`, with the loader's registers (RDI = postcard bytes, RSI = their length).
+/// Without `$stack`, one is made.
 #[macro_export]
 macro_rules! entry_point {
+    ($start:path, $size:expr) => {
+        #[repr(C, align(4096))]
+        struct Stack(core::cell::UnsafeCell<[u8; $size]>);
+        // SAFETY: only the stack pointer uses it.
+        unsafe impl Sync for Stack {}
+        static STACK_AREA: Stack = Stack(core::cell::UnsafeCell::new([0; $size]));
+        $crate::entry_point!($start, STACK_AREA, $size);
+    };
     ($start:path, $stack:path, $size:expr) => {
         core::arch::global_asm!(
             ".pushsection .text.start, \"ax\"",

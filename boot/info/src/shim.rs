@@ -59,7 +59,7 @@ pub const SWITCH_TICKS: u32 = 0x104;
 pub const NO_ANSWER: u64 = u64::MAX;
 
 /// Why a guest stops: names of the counters.
-pub const EXITS: [&str; 19] = [
+pub const EXITS: [&str; 18] = [
     "interrupt",
     "call",
     "cpuid",
@@ -67,18 +67,17 @@ pub const EXITS: [&str; 19] = [
     "port",
     "read-msr",
     "write-msr",
-    "cr0",
     "cr4",
     "xsetbv",
     "memory",
     "exception",
-    "shutdown",
     "nmi",
     "window",
     "undefined",
-    "forbidden",
+    "stop",
     "refused",
     "cache",
+    "slice",
 ];
 
 /// Most instances.

@@ -35,6 +35,10 @@ pub enum Error {
         /// How large it had to be, in bytes.
         size: u64,
     },
+    /// The hypervisor shim's list of instances is damaged.
+    Instances,
+    /// An instance of the hypervisor shim cannot have this device.
+    Device(&'static str),
     /// The command line is not UTF-8, or longer than [`crate::handover::COMMAND_LINE_LIMIT`].
     CommandLine,
 }
@@ -74,6 +78,14 @@ impl fmt::Display for Error {
                 f,
                 "not enough memory: {} KiB in one piece for {purpose}; give the machine more memory (QEMU: -m)",
                 size.div_ceil(1024)
+            ),
+            Self::Instances => write!(
+                f,
+                "the list of instances is damaged; pack it again with cargo run"
+            ),
+            Self::Device(what) => write!(
+                f,
+                "it cannot have {what}; take the device from its system's manifest"
             ),
             Self::CommandLine => write!(
                 f,

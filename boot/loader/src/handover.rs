@@ -174,6 +174,10 @@ fn build_tables(
         flags.set(Flags::NO_EXECUTE, !segment.execute);
         let from = placed.start + (segment.address - span.start);
         tables.map(segment.address, from, segment.size, flags)?;
+        if !segment.write {
+            let flags = data & !Flags::WRITABLE;
+            tables.map(PHYSICAL_MAP + from, from, segment.size, flags)?;
+        }
     }
     Ok(tables.root)
 }

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`memory`] (what memory there is, and taking pieces of it), [`archive`], [`elf`] (a file
 //! becomes a checked plan), [`acpi`], [`paging`], [`handover`] (all of it put together: the state that `bootinfo`
-//! documents). None of these touches hardware: they see memory through [`Physical`], and the host tests (`tests/`) give
+//! documents), [`rights`] (a look at it from outside). None of these touches hardware: they see memory through [`Physical`], and the host tests (`tests/`) give
 //! them a machine made of a byte vector. [`machine`] is the real one.
 #![no_std]
 #![deny(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod machine;
 pub mod memory;
 pub mod paging;
 mod physical;
+pub mod rights;
 
 pub use error::Error;
 pub use handover::{Entry, Machine, load};

@@ -66,13 +66,27 @@ impl Map {
     /// Takes `size` bytes (rounded up to whole pages) of usable memory below `limit`, the lowest that fits, and
     /// marks them Loaded. `purpose` is for the error.
     pub fn take(&mut self, size: u64, limit: u64, purpose: &'static str) -> Result<u64, Error> {
+        self.take_aligned(size, PAGE, limit, purpose)
+    }
+
+    /// [`Map::take`], at a multiple of `alignment`, itself a multiple of [`PAGE`].
+    pub fn take_aligned(
+        &mut self,
+        size: u64,
+        alignment: u64,
+        limit: u64,
+        purpose: &'static str,
+    ) -> Result<u64, Error> {
         let none = Error::NotEnoughMemory { purpose, size };
         let size = size.checked_next_multiple_of(PAGE).ok_or(none.clone())?;
         let start = self
             .ranges
             .iter()
             .filter(|range| range.kind == MemoryKind::Usable)
-            .map(|range| (range.start.max(LOW_MEMORY), range.start + range.size))
+            .map(|range| {
+                let start = range.start.max(LOW_MEMORY).next_multiple_of(alignment);
+                (start, range.start + range.size)
+            })
             .find(|&(start, end)| {
                 start
                     .checked_add(size)
@@ -82,6 +96,12 @@ impl Map {
             .0;
         self.add(Range { start, size }, MemoryKind::Loaded)?;
         Ok(start)
+    }
+
+    /// Bytes of a kind.
+    pub fn size(&self, kind: MemoryKind) -> u64 {
+        let ranges = self.ranges.iter().filter(|range| range.kind == kind);
+        ranges.map(|range| range.size).sum()
     }
 
     /// The end of what the physical map must cover: the last Usable, Loaded or Acpi byte.

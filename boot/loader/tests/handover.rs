@@ -4,6 +4,7 @@ mod common;
 
 use bootinfo::{BootInfo, MemoryKind, PHYSICAL_MAP, Range};
 use common::{KERNEL, KERNEL_SIZE, Memory, UNTOUCHED, kernel, map, root, tar};
+use loader::rights::writable_code;
 use loader::{Entry, Error, Machine, Physical, acpi, load};
 use proptest::prelude::*;
 
@@ -60,6 +61,23 @@ fn translate(physical: &Memory, tables: u64, address: u64) -> Option<(u64, u64)>
     None
 }
 
+/// Memory in which the lower half of the table at an address is empty.
+struct Kept<'a>(&'a Memory, u64);
+
+impl Physical for Kept<'_> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        let lower = (self.1..self.1 + 2048).contains(&address);
+        if lower {
+            buffer.fill(0);
+        }
+        lower || self.0.read(address, buffer)
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) {}
+
+    fn clear(&mut self, _: u64, _: u64) {}
+}
+
 fn rights(entry: u64) -> (bool, bool) {
     (entry & 2 != 0, entry >> 63 == 0)
 }
@@ -102,6 +120,10 @@ fn the_hand_over_is_as_documented() {
         if let Some((at, _)) = seen {
             assert_eq!(at, info.kernel.start + offset);
         }
+        // In the physical map it is never executable, and writable only where it is here, too.
+        let (_, alias) = see(PHYSICAL_MAP + info.kernel.start + offset).expect("mapped");
+        let writable = expected.is_none_or(|(write, _)| write);
+        assert_eq!(rights(alias), (writable, false), "page {page}");
     }
     assert_eq!(see(KERNEL + KERNEL_SIZE), None);
     let image = &physical.bytes[info.kernel.start as usize..][..KERNEL_SIZE as usize];
@@ -132,6 +154,12 @@ fn the_hand_over_is_as_documented() {
         assert_eq!((at, rights(entry)), (address, (true, true)));
     }
     assert_eq!(see(4096 * MIB), None);
+
+    // Without the identity map, which is left behind, no code can be changed.
+    let mut kept = Kept(&physical, entry.page_tables);
+    assert_eq!(writable_code(&kept, entry.page_tables), None);
+    kept.1 = 0;
+    assert!(writable_code(&kept, entry.page_tables).is_some());
 
     // What the map calls usable, nobody touched; what was used, it calls loaded.
     for range in info.memory.iter().filter(|r| r.kind == MemoryKind::Usable) {

@@ -3,9 +3,8 @@
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use microkernel::arch::{gdt, port};
+use microkernel::arch::{gdt, idt, port};
 use microkernel::log;
-use x86_64::VirtAddr;
 
 global_asm!(
     r#"
@@ -59,52 +58,22 @@ extern "C" fn fault(vector: u64, first: u64, second: u64) -> ! {
     port::end_machine(bootinfo::exit::KERNEL_PANIC)
 }
 
-/// A table of all vectors.
-#[repr(C, align(16))]
-struct Table(core::cell::UnsafeCell<[[u64; 2]; 256]>);
-// SAFETY: written once at boot.
-unsafe impl Sync for Table {}
-static TABLE: Table = Table(core::cell::UnsafeCell::new([[0; 2]; 256]));
-
 /// Segments, and the table of interrupts. Once, at boot, with interrupts off.
 pub fn init() {
     gdt::init();
-    /// Present, 64-bit interrupt gate (SDM 3A 6.14.1).
-    const GATE: u64 = 0x8e00 << 32;
-    // SAFETY: called once with interrupts off; every gate leads to a stub.
-    unsafe {
-        let table = &mut *TABLE.0.get();
-        for (vector, gate) in table.iter_mut().enumerate() {
-            let address = shim_stubs as *const () as u64 + 8 * vector as u64;
-            let low = address & 0xffff | u64::from(gdt::KERNEL_CODE) << 16 | GATE;
-            *gate = [low | (address >> 16 & 0xffff) << 48, address >> 32];
-        }
-        x86_64::instructions::tables::lidt(&x86_64::structures::DescriptorTablePointer {
-            limit: size_of::<Table>() as u16 - 1,
-            base: VirtAddr::new(TABLE.0.get() as u64),
-        });
-    }
+    idt::init(|vector| shim_stubs as *const () as u64 + 8 * u64::from(vector));
 }
 
-/// Takes the interrupt that waits. `None`: it is gone.
-pub fn take() -> Option<u8> {
+/// Takes the interrupt that waits; with `idle`, waits for one first. `None`: it is gone.
+pub fn take(idle: bool) -> Option<u8> {
     ARRIVED.store(NONE, Relaxed);
     // SAFETY: the stub keeps the vector and turns interrupts off again; it changes nothing else.
-    unsafe { asm!("sti", "nop", "cli") };
-    arrived()
-}
-
-/// Waits for one.
-pub fn wait() -> Option<u8> {
-    ARRIVED.store(NONE, Relaxed);
-    // SAFETY: as in `take`.
-    unsafe { asm!("sti", "hlt", "cli") };
-    arrived()
-}
-
-fn arrived() -> Option<u8> {
-    match ARRIVED.load(Relaxed) {
-        NONE => None,
-        vector => Some(vector as u8),
-    }
+    unsafe {
+        match idle {
+            true => asm!("sti", "hlt", "cli"),
+            false => asm!("sti", "nop", "cli"),
+        }
+    };
+    let arrived = ARRIVED.load(Relaxed);
+    (arrived != NONE).then_some(arrived as u8)
 }

@@ -11,6 +11,8 @@ pub mod vmx;
 use heapless::Deque;
 use microkernel::arch::port;
 
+use crate::console::Wire;
+
 /// The machine's serial line.
 const SERIAL: u16 = 0x3f8;
 const LINE_STATUS: u16 = SERIAL + 5;
@@ -32,8 +34,15 @@ impl Serial {
         port::write(SERIAL + 4, 1, 0x0b);
     }
 
-    /// Sends a byte. Waiting for room takes as long as a byte on the line, and as many may arrive: the chip keeps 16.
-    pub fn send(&mut self, byte: u8) {
+    /// Whether something arrived while something else was sent.
+    pub fn has_more(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+}
+
+impl Wire for Serial {
+    /// Waiting for room takes as long as a byte on the line, and as many may arrive: the chip keeps 16.
+    fn send(&mut self, byte: u8) {
         loop {
             let status = port::read(LINE_STATUS, 1);
             if status & READY != 0 {
@@ -46,13 +55,7 @@ impl Serial {
         }
     }
 
-    /// Whether something arrived while something else was sent.
-    pub fn has_more(&self) -> bool {
-        !self.arrived.is_empty()
-    }
-
-    /// A byte that arrived.
-    pub fn receive(&mut self) -> Option<u8> {
+    fn receive(&mut self) -> Option<u8> {
         let waits = || port::read(LINE_STATUS, 1) & READY != 0;
         self.arrived.pop_front().or_else(|| waits().then(|| port::read(SERIAL, 1) as u8))
     }

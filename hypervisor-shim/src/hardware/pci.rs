@@ -1,6 +1,6 @@
 //! The machine's PCI configuration space, and MSI-X tables.
 
-use microkernel::arch::{mmio, port};
+use microkernel::arch::{apic, mmio, port};
 
 use crate::pci::Bus;
 
@@ -32,12 +32,12 @@ fn select(function: u16, offset: u8) {
 }
 
 /// Writes entry `index` of the MSI-X table at a physical address (PCI 3.0, 6.8.2): address, data, control.
-pub fn write_entry(table: u64, index: usize, (address, data): (u64, u32), masked: bool) {
+pub fn write_entry(table: u64, index: usize, vector: u8, masked: bool) {
     let entry = mmio::map(TABLE_PAGE, table) + index as u64 * ENTRY;
     x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(entry));
-    for (word, value) in
-        [address as u32, (address >> 32) as u32, data, u32::from(masked)].into_iter().enumerate()
-    {
-        mmio::write(entry + 4 * word as u64, value);
+    let (address, data) = apic::message(vector);
+    let words = [address as u32, (address >> 32) as u32, data as u32, masked.into()];
+    for (at, word) in (entry..).step_by(4).zip(words) {
+        mmio::write(at, word);
     }
 }

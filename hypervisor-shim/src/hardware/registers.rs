@@ -1,91 +1,74 @@
 //! Registers that a guest uses and the shim does not: kept and put back when another guest runs.
 
-use core::arch::asm;
-
 use microkernel::arch::features::{Features, features};
+use microkernel::arch::fpu;
+use x86::msr::*;
+use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3};
+use x86_64::registers::xcontrol::XCr0;
 
-/// Bytes of floating-point state with AVX (XCR0 = 7), and what FXSAVE writes.
-const AREA: usize = 832;
-/// MXCSR after reset, in both formats.
-const MXCSR: (usize, u32) = (24, 0x1f80);
-/// x87 control word after reset.
-const FCW: u16 = 0x37f;
+/// Control registers at a kernel's first instruction: protection, paging, write protection, FPU errors native.
+pub const CR0: u64 = 0x8001_0033;
+/// The same: physical address extension.
+pub const CR4: u64 = 1 << 5;
+/// The same: SYSCALL no, long mode, no-execute.
+pub const EFER: u64 = 1 << 8 | 1 << 10 | 1 << 11;
+
+/// MSRs that are the guest's own; VMLOAD and VMSAVE switch all of them, VT-x the first five.
+pub const OWN: [u32; 10] = [
+    IA32_SYSENTER_CS,
+    IA32_SYSENTER_ESP,
+    IA32_SYSENTER_EIP,
+    IA32_FS_BASE,
+    IA32_GS_BASE,
+    IA32_STAR,
+    IA32_LSTAR,
+    IA32_CSTAR,
+    IA32_FMASK,
+    IA32_KERNEL_GSBASE,
+];
 
 /// Floating-point registers, extended control register 0, debug addresses.
-#[repr(C, align(64))]
-#[derive(Debug)]
 pub struct Kept {
-    area: [u8; AREA],
+    area: fpu::Area,
     components: u64,
     debug: [u64; 4],
 }
 
-impl Kept {
+impl Default for Kept {
     /// As after reset.
-    pub fn new() -> Self {
-        let mut area = [0; AREA];
-        area[..2].copy_from_slice(&FCW.to_le_bytes());
-        area[MXCSR.0..MXCSR.0 + 4].copy_from_slice(&MXCSR.1.to_le_bytes());
-        Self { area, components: 1, debug: [0; 4] }
+    fn default() -> Self {
+        let kept = Self { area: fpu::Area::uninit(), components: 1, debug: [0; 4] };
+        kept.area.reset();
+        kept
     }
+}
 
-    /// Keeps what the processor has.
+impl Kept {
+    /// Keeps what the processor has. The shim itself uses none of these registers (soft float), and runs with CR0.TS clear.
     pub fn save(&mut self) {
-        let area = &raw mut self.area;
-        // SAFETY: the area is 64-byte aligned and as long as the state of the components x87, SSE and AVX. The shim itself uses
-        // none of these registers (soft float). It runs with CR0.TS clear and CR4.OSXSAVE set where XSAVE exists.
-        unsafe {
-            if features().contains(Features::XSAVE) {
-                // Read, not remembered: QEMU 7.2 lets a guest's XSETBV through.
-                let (low, high): (u64, u64);
-                asm!("xgetbv", in("ecx") 0, out("rax") low, out("rdx") high, options(nomem, nostack));
-                self.components = low | high << 32;
-                set_components(supported());
-                asm!("xsave64 [{}]", in(reg) area, in("eax") 7, in("edx") 0, options(nostack));
-            } else {
-                asm!("fxsave64 [{}]", in(reg) area, options(nostack));
-            }
-            asm!(
-                "mov {0}, dr0", "mov {1}, dr1", "mov {2}, dr2", "mov {3}, dr3",
-                out(reg) self.debug[0], out(reg) self.debug[1],
-                out(reg) self.debug[2], out(reg) self.debug[3],
-                options(nomem, nostack),
-            );
+        if features().contains(Features::XSAVE) {
+            // Read, not remembered: QEMU 7.2 lets a guest's XSETBV through.
+            self.components = XCr0::read_raw();
+            set_components(supported());
         }
+        fpu::save(&self.area);
+        self.debug = [Dr0::read(), Dr1::read(), Dr2::read(), Dr3::read()];
     }
 
     /// Puts it back.
     pub fn load(&self) {
-        let area = &raw const self.area;
-        // SAFETY: as in `save`; the area holds what `save` or `new` wrote. Debug addresses do nothing to the shim: DR7 is 0 while
-        // it runs (AMD APM 2, 15.6; SDM 3C 28.5.1).
-        unsafe {
-            if features().contains(Features::XSAVE) {
-                set_components(supported());
-                asm!("xrstor64 [{}]", in(reg) area, in("eax") 7, in("edx") 0, options(nostack));
-                set_components(self.components);
-            } else {
-                asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
-            }
-            asm!(
-                "mov dr0, {0}", "mov dr1, {1}", "mov dr2, {2}", "mov dr3, {3}",
-                in(reg) self.debug[0], in(reg) self.debug[1],
-                in(reg) self.debug[2], in(reg) self.debug[3],
-                options(nomem, nostack),
-            );
+        if features().contains(Features::XSAVE) {
+            set_components(supported());
+            fpu::restore(&self.area);
+            set_components(self.components);
+        } else {
+            fpu::restore(&self.area);
         }
-    }
-
-    /// The running guest writes XCR0, which must be [`legal`].
-    pub fn set_components(&self, value: u64) {
-        // SAFETY: `legal` said so.
-        unsafe { set_components(value) };
-    }
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        Self::new()
+        // Debug addresses do nothing to the shim: DR7 is 0 while it runs (AMD APM 2, 15.6; SDM 3C 28.5.1).
+        Dr0::write(self.debug[0]);
+        Dr1::write(self.debug[1]);
+        Dr2::write(self.debug[2]);
+        Dr3::write(self.debug[3]);
     }
 }
 
@@ -99,11 +82,8 @@ pub fn legal(value: u64) -> bool {
     features().contains(Features::XSAVE) && value & !supported() == 0 && matches!(value, 1 | 3 | 7)
 }
 
-/// # Safety
-/// XSAVE exists and is on, and the value is one that XCR0 takes.
-unsafe fn set_components(value: u64) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nomem, nostack))
-    };
+/// Writes XCR0.
+pub fn set_components(value: u64) {
+    // SAFETY: XSAVE exists and CR4.OSXSAVE is set; the value is one that XCR0 took, or `legal`.
+    unsafe { XCr0::write_raw(value) };
 }

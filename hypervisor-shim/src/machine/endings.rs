@@ -6,10 +6,7 @@ use microkernel::arch::{ioapic, port};
 use microkernel::log;
 
 use super::{Flow, Machine};
-use crate::console::Console;
-use crate::hardware::Serial;
 use crate::hardware::pci::Ports;
-use crate::instance::NEVER;
 use crate::setup;
 use crate::vcpu::Vcpu;
 
@@ -22,7 +19,7 @@ impl<V: Vcpu> Machine<'_, V> {
         self.retire(index);
         let instance = &mut self.instances[index];
         let entry =
-            setup::start(self.info, instance.partition, instance.archive, &mut self.memory)?;
+            setup::start(self.info, instance.partition, instance.archive, &self.pool.memory)?;
         instance.renew();
         instance.vcpu.reset(&entry);
         self.scheduler.wake(index);
@@ -37,24 +34,22 @@ impl<V: Vcpu> Machine<'_, V> {
 
     /// The current instance ends by itself.
     pub(super) fn leave(&mut self, value: u8) -> Flow {
-        let number = self.current;
-        let exits = Exits(self.instances[number].exits);
-        self.retire(number);
-        self.report(format_args!("it ended with {value:#x}; exits:{exits}"));
-        if number == self.primary {
-            port::end_machine(value);
-        }
-        Flow::Choose
+        let exits = Exits(self.instances[self.current].exits);
+        self.end(value, format_args!(": it ended with {value:#x}; exits:{exits}"))
     }
 
     /// The current instance runs no more.
     pub(super) fn stop(&mut self, why: fmt::Arguments) -> Flow {
+        let rip = self.instances[self.current].vcpu.state().rip;
+        self.end(exit::KERNEL_PANIC, format_args!(" stopped: {why}; rip {rip:#x}"))
+    }
+
+    fn end(&mut self, value: u8, how: fmt::Arguments) -> Flow {
         let number = self.current;
-        let rip = self.instances[number].vcpu.state().rip;
         self.retire(number);
-        self.say(format_args!("instance {number} stopped: {why}; rip {rip:#x}"));
-        if self.current == self.primary {
-            port::end_machine(exit::KERNEL_PANIC);
+        self.say(format_args!("instance {number}{how}"));
+        if number == self.primary {
+            port::end_machine(value);
         }
         Flow::Choose
     }
@@ -63,8 +58,8 @@ impl<V: Vcpu> Machine<'_, V> {
     pub(super) fn retire(&mut self, index: usize) {
         self.scheduler.sleep(index);
         let instance = &mut self.instances[index];
-        instance.stopped = true;
-        instance.deadline = NEVER;
+        instance.board.stopped = true;
+        instance.board.deadline = None;
         for function in &instance.pci.functions {
             function.silence(&mut Ports);
         }
@@ -101,8 +96,8 @@ impl<V: Vcpu> Machine<'_, V> {
     /// A line of the shim.
     pub fn say(&mut self, what: fmt::Arguments) {
         // The serial line takes everything.
-        let _ = write!(Speaker(&mut self.console, &mut self.serial), "shim: {what}\r\n");
-        if self.serial.has_more() {
+        let _ = write!(self.console, "shim: {what}\r\n");
+        if self.console.wire.has_more() {
             self.read_serial();
             // Who woke has a turn at the next interrupt, which comes at once.
             self.wake();
@@ -120,18 +115,6 @@ impl fmt::Display for Exits {
             if count > 0 {
                 write!(f, " {name} {count}")?;
             }
-        }
-        Ok(())
-    }
-}
-
-/// The shim, speaking.
-struct Speaker<'a>(&'a mut Console, &'a mut Serial);
-
-impl fmt::Write for Speaker<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0.send(shim::SHIM, byte, |byte| self.1.send(byte));
         }
         Ok(())
     }

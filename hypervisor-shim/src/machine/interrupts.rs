@@ -5,9 +5,10 @@ use loader::Physical;
 use microkernel::arch::{apic, cpu, ioapic};
 use microkernel::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
 
-use super::{Flow, Machine, Route, SERIAL_VECTOR};
+use super::{Flow, LINE_VECTORS, MESSAGE_VECTORS, Machine, Route, SERIAL_VECTOR};
 use crate::hardware::pci::write_entry;
 use crate::instance::{NEVER, SERIAL_LINE};
+use crate::pci::{ENTRIES, FUNCTIONS};
 use crate::vcpu::Vcpu;
 
 impl<V: Vcpu> Machine<'_, V> {
@@ -15,32 +16,23 @@ impl<V: Vcpu> Machine<'_, V> {
     pub(super) fn write_line(&mut self, value: u32) {
         let number = self.current;
         let instance = &mut self.instances[number];
-        let Some(line) = instance.lines.write(value) else {
+        let Some(line) = instance.board.lines.write(value) else {
             return;
         };
-        if instance.own_lines & 1 << line != 0
-            && let Some(setting) = instance.lines.get(line).copied()
-        {
-            let known = self.routes.iter().position(|route| *route == Route::Line(number, line));
-            if known.is_none() {
-                let vector = self.allocate(Route::Line(number, line));
-                ioapic::attach(line, vector, setting.level, setting.active_low);
+        if instance.own_lines & 1 << line != 0 {
+            let (masked, level, active_low) = instance.board.lines.get(line);
+            let vector = LINE_VECTORS + line as usize;
+            let route = Route::Line(number, line);
+            if core::mem::replace(&mut self.routes[vector], route) != route {
+                ioapic::attach(line, vector as u8, level, active_low);
             }
-            ioapic::set_masked(line, setting.masked);
+            ioapic::set_masked(line, masked);
         }
         let instance = &mut self.instances[number];
-        let waits = line == SERIAL_LINE && instance.uart.interrupting();
-        if instance.lines.latched(line) || waits {
+        let waits = line == SERIAL_LINE && instance.board.uart.interrupting();
+        if instance.board.lines.latched(line) || waits {
             instance.fire(line);
         }
-    }
-
-    /// A vector of the machine for a route. There are more than all instances can have lines and messages.
-    pub(super) fn allocate(&mut self, route: Route) -> u8 {
-        let vector = self.next_vector;
-        self.next_vector += 1;
-        self.routes[usize::from(vector)] = route;
-        vector
     }
 
     /// Writes the MSI-X table of the instance's function `index`, as the instance wrote its own.
@@ -52,22 +44,14 @@ impl<V: Vcpu> Machine<'_, V> {
         };
         for entry in 0..msix.entries {
             let offset = msix.table % 4096 + entry as u64 * 16;
-            let data = self.memory.read_u64(shadow + offset + 8).unwrap_or(0);
-            let (vector, masked) = (data as u8, data >> 32 & 1 != 0);
+            let data = self.pool.memory.read_u64(shadow + offset + 8).unwrap_or(0);
             // What is not a vector of an interrupt stays masked.
-            let masked = masked || vector < 32;
-            let own = match msix.vectors[entry] {
-                0 => self.allocate(Route::Nowhere),
-                known => known,
-            };
+            let (theirs, masked) = (data as u8, data >> 32 & 1 != 0 || (data as u8) < 32);
+            let own = MESSAGE_VECTORS + (number * FUNCTIONS + index) * ENTRIES + entry;
             if !masked {
-                self.routes[usize::from(own)] = Route::Message(number, vector);
+                self.routes[own] = Route::Message(number, theirs);
             }
-            let function = &mut self.instances[number].pci.functions[index];
-            if let Some(msix) = &mut function.msix {
-                msix.vectors[entry] = own;
-            }
-            write_entry(msix.table, entry, message(own), masked);
+            write_entry(msix.table, entry, own as u8, masked);
         }
     }
 
@@ -82,10 +66,11 @@ impl<V: Vcpu> Machine<'_, V> {
             SERIAL_VECTOR => self.read_serial(),
             other => match self.routes[usize::from(other)] {
                 Route::Nowhere => {}
-                Route::Message(index, vector) => self.instances[index].pending.add(vector),
+                Route::Message(index, vector) => self.instances[index].board.pending.add(vector),
                 Route::Line(index, line) => {
                     let instance = &mut self.instances[index];
-                    if instance.lines.get(line).is_some_and(|line| line.level) {
+                    let (_, level, _) = instance.board.lines.get(line);
+                    if level {
                         ioapic::set_masked(line, true);
                     }
                     instance.fire(line);
@@ -97,13 +82,10 @@ impl<V: Vcpu> Machine<'_, V> {
 
     /// What arrived on the serial line is its target's.
     pub(super) fn read_serial(&mut self) {
-        while let Some(byte) = self.serial.receive() {
-            let Some(byte) = self.console.receive(byte) else {
-                continue;
-            };
+        while let Some(byte) = self.console.receive() {
             if let Some(instance) = self.instances.get_mut(self.console.target) {
-                instance.uart.receive(byte);
-                if instance.uart.interrupting() {
+                instance.board.uart.receive(byte);
+                if instance.board.uart.interrupting() {
                     instance.fire(SERIAL_LINE);
                 }
             }
@@ -115,11 +97,11 @@ impl<V: Vcpu> Machine<'_, V> {
         self.armed = NEVER;
         let mut next = if self.turn_end <= now { NEVER } else { self.turn_end };
         for instance in &mut self.instances {
-            if instance.deadline <= now {
-                instance.deadline = NEVER;
-                instance.pending.add(shim::DEADLINE_VECTOR);
+            let board = &mut instance.board;
+            if board.deadline.take_if(|deadline| *deadline <= now).is_some() {
+                board.pending.add(shim::DEADLINE_VECTOR);
             }
-            next = next.min(instance.deadline);
+            next = next.min(board.deadline.unwrap_or(NEVER));
         }
         self.arm(next);
     }
@@ -127,7 +109,7 @@ impl<V: Vcpu> Machine<'_, V> {
     /// Instances with interrupts want to run.
     pub(super) fn wake(&mut self) -> Flow {
         for (index, instance) in self.instances.iter().enumerate() {
-            if !instance.stopped && !instance.pending.is_empty() {
+            if !instance.board.stopped && !instance.board.pending.is_empty() {
                 self.scheduler.wake(index);
             }
         }
@@ -146,10 +128,4 @@ impl<V: Vcpu> Machine<'_, V> {
             apic::set_timer(when);
         }
     }
-}
-
-/// Address and data of a message that arrives as `vector`.
-fn message(vector: u8) -> (u64, u32) {
-    let (address, data) = apic::message(vector);
-    (address, data as u32)
 }

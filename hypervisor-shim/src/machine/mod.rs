@@ -10,18 +10,19 @@ use microkernel::arch::{cpu, ioapic};
 
 use crate::console::Console;
 use crate::exits::Exit;
-use crate::hardware::memory::AllMemory;
 use crate::hardware::{Serial, registers};
 use crate::instance::{Instance, NEVER, SERIAL_LINE};
-use crate::partition::Memory;
+use crate::pci::{ENTRIES, FUNCTIONS};
+use crate::pool::Pool;
 use crate::sched::Scheduler;
 use crate::vcpu::{INTERRUPTS_ON, RAX, RBX, RCX, RDX, Vcpu};
 use crate::{INSTANCES, cpuid, decode, msr};
 
-/// Vector of the machine's serial line; below it, down to 48, those of devices.
-pub const SERIAL_VECTOR: u8 = 239;
-/// First vector of devices.
-const FIRST_VECTOR: u8 = 48;
+/// Vectors of the machine: lines, by number; messages, by instance, function and entry; the serial line.
+const LINE_VECTORS: usize = 48;
+const MESSAGE_VECTORS: usize = LINE_VECTORS + shim::LINES as usize;
+const SERIAL_VECTOR: u8 = 239;
+const _: () = assert!(MESSAGE_VECTORS + INSTANCES * FUNCTIONS * ENTRIES <= SERIAL_VECTOR as usize);
 /// Turns in a second.
 const TURNS: u64 = 500;
 /// #UD.
@@ -50,16 +51,16 @@ enum Flow {
 
 /// Everything.
 pub struct Machine<'a, V> {
-    info: &'a BootInfo<'a>,
+    /// What the loader says about it.
+    pub info: &'a BootInfo<'a>,
     /// By number.
     pub instances: Vec<Instance<V>, INSTANCES>,
     /// Who is next.
     pub scheduler: Scheduler,
-    memory: AllMemory,
-    console: Console,
-    serial: Serial,
+    /// The machine's memory.
+    pub pool: Pool,
+    console: Console<Serial>,
     routes: [Route; 256],
-    next_vector: u8,
     /// The one that runs, or ran last.
     current: usize,
     turn: u64,
@@ -73,17 +74,15 @@ pub struct Machine<'a, V> {
 
 impl<'a, V: Vcpu> Machine<'a, V> {
     /// A machine without instances. The processor's clock runs at `hz`; the machine ends with instance `primary`.
-    pub fn new(info: &'a BootInfo<'a>, memory: AllMemory, hz: u64, primary: usize) -> Self {
+    pub fn new(info: &'a BootInfo<'a>, pool: Pool, hz: u64, primary: usize) -> Self {
         Self {
             info,
             left: 0,
             instances: Vec::new(),
-            scheduler: Scheduler::new(),
-            memory,
-            console: Console::new(primary),
-            serial: Serial::default(),
+            scheduler: Scheduler::default(),
+            pool,
+            console: Console::new(Serial::default(), primary),
             routes: [Route::Nowhere; 256],
-            next_vector: FIRST_VECTOR,
             current: usize::MAX,
             turn: hz / TURNS,
             turn_end: NEVER,
@@ -97,12 +96,12 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     pub fn run(&mut self) -> ! {
         ioapic::attach(SERIAL_LINE, SERIAL_VECTOR, false, false);
         ioapic::set_masked(SERIAL_LINE, false);
-        self.serial.listen();
+        self.console.wire.listen();
         loop {
             match self.scheduler.next(self.current) {
                 Some(next) => self.give_turn(next),
                 None => {
-                    if let Some(vector) = V::wait() {
+                    if let Some(vector) = V::take_interrupt(true) {
                         self.interrupt(vector);
                     }
                     self.left = cpu::now();
@@ -114,8 +113,10 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     fn give_turn(&mut self, next: usize) {
         if next != self.current {
             if let Some(last) = self.instances.get_mut(self.current) {
+                last.board.kept.save();
                 last.vcpu.leave();
             }
+            self.instances[next].board.kept.load();
             self.instances[next].vcpu.enter();
             self.current = next;
             self.instances[next].switch_ticks = cpu::now() - self.left;
@@ -135,16 +136,16 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     #[inline]
     fn step(&mut self) -> Flow {
         let instance = &mut self.instances[self.current];
-        if let Some(vector) = instance.pending.first() {
-            instance.offered = Some(vector);
+        if let Some(vector) = instance.board.pending.first() {
+            instance.board.offered = Some(vector);
             instance.vcpu.offer(vector);
         }
         let exit = instance.vcpu.run();
-        if let Some(vector) = instance.offered
+        if let Some(vector) = instance.board.offered
             && instance.vcpu.taken()
         {
-            instance.offered = None;
-            instance.pending.remove(vector);
+            instance.board.offered = None;
+            instance.board.pending.remove(vector);
         }
         instance.exits[exit.kind()] += 1;
         match exit {
@@ -163,10 +164,10 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     fn answer(&mut self, exit: Exit) -> Flow {
         let instance = &mut self.instances[self.current];
         match exit {
-            Exit::Interrupt(vector) => return self.interrupt(vector),
+            Exit::Interrupt(vector) | Exit::Slice(Some(vector)) => return self.interrupt(vector),
             Exit::Halt => {
                 instance.vcpu.skip();
-                if !instance.pending.is_empty() {
+                if !instance.board.pending.is_empty() {
                     return Flow::On;
                 }
                 if instance.vcpu.state().flags & INTERRUPTS_ON == 0 {
@@ -178,7 +179,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             Exit::Port(access) => return self.port(access),
             Exit::ReadRegister => {
                 let register = instance.vcpu.registers()[RCX] as u32;
-                match msr::read(register, instance.vcpu.state().efer, instance.deadline) {
+                match msr::read(register, instance.vcpu.state().efer, instance.board.deadline) {
                     Some(value) => {
                         let registers = instance.vcpu.registers();
                         registers[RAX] = value & 0xffff_ffff;
@@ -194,7 +195,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
                 let registers = instance.vcpu.registers();
                 let value = registers[RAX] & 0xffff_ffff | registers[RDX] << 32;
                 if registers[RCX] as u32 == 0 && registers::legal(value) {
-                    instance.vcpu.set_components(value);
+                    registers::set_components(value);
                     instance.vcpu.skip();
                 } else {
                     self.refuse(format_args!("XSETBV of {value:#x}"));
@@ -203,7 +204,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             Exit::Exception { vector, error } => {
                 instance.vcpu.throw(vector, error);
                 // Where exceptions follow each other without an instruction between, Bochs stops the guest for no interrupt.
-                if let Some(vector) = V::poll() {
+                if let Some(vector) = V::take_interrupt(false) {
                     return self.interrupt(vector);
                 }
             }
@@ -213,18 +214,14 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             }
             // Caches are coherent: there is nothing that a guest must flush.
             Exit::Cache => instance.vcpu.skip(),
-            Exit::Window => {}
+            Exit::Window | Exit::Slice(None) => {}
             Exit::NonMaskable => self.last_words(),
             Exit::Memory { address, write } => {
                 let verb = if write { "write" } else { "read" };
                 let what = format_args!("{verb} of {address:#x}, which is not its memory");
                 return self.stop(what);
             }
-            Exit::WriteCr0 => {
-                return self.stop(format_args!("it turned protection or paging off"));
-            }
-            Exit::Shutdown => return self.stop(format_args!("a triple fault")),
-            Exit::Forbidden(what) => return self.stop(format_args!("{what}")),
+            Exit::Stop(what) => return self.stop(format_args!("{what}")),
             Exit::Refused(code) => {
                 return self.stop(format_args!("the processor refuses its state ({code:#x})"));
             }
@@ -255,28 +252,21 @@ impl<'a, V: Vcpu> Machine<'a, V> {
         let registers = instance.vcpu.registers();
         let register = registers[RCX] as u32;
         let value = registers[RAX] & 0xffff_ffff | registers[RDX] << 32;
-        match msr::write(register, value, instance.vcpu.state().efer) {
-            msr::Write::Deadline(deadline) => {
-                // 0 turns it off (SDM 3A 11.5.4.1).
-                instance.deadline = if deadline == 0 { NEVER } else { deadline };
-                instance.vcpu.skip();
-                self.arm(deadline);
-            }
-            msr::Write::Efer(value) => {
-                instance.vcpu.set_efer(value);
-                instance.vcpu.skip();
-            }
-            msr::Write::Nothing => instance.vcpu.skip(),
-            msr::Write::Refused => {
-                self.refuse(format_args!("write of {value:#x} to MSR {register:#x}"));
-            }
+        let mut efer = instance.vcpu.state().efer;
+        if msr::write(register, value, &mut efer, &mut instance.board.deadline) {
+            instance.vcpu.set_efer(efer);
+            instance.vcpu.skip();
+            let deadline = instance.board.deadline.unwrap_or(NEVER);
+            self.arm(deadline);
+        } else {
+            self.refuse(format_args!("write of {value:#x} to MSR {register:#x}"));
         }
     }
 
     fn write_cr4(&mut self) -> Flow {
         let instance = &mut self.instances[self.current];
         let state = instance.vcpu.state();
-        let memory = Memory { partition: instance.partition, machine: &mut self.memory };
+        let memory = self.pool.memory.only(instance.partition);
         let registers = instance.vcpu.registers();
         let Some((value, length)) = decode::cr4_write(&memory, state.cr3, state.rip, registers)
         else {
@@ -289,10 +279,5 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             self.refuse(format_args!("write of {value:#x} to CR4"));
         }
         Flow::On
-    }
-
-    /// All of the machine's memory.
-    pub fn memory(&mut self) -> &mut AllMemory {
-        &mut self.memory
     }
 }

@@ -7,7 +7,6 @@ use super::{Flow, Machine};
 use crate::exits::Access;
 use crate::hardware::pci::Ports;
 use crate::instance::SERIAL_LINE;
-use crate::partition::Memory;
 use crate::ports::{Port, ones, resets};
 use crate::vcpu::{RAX, RCX, RDI, RSI, Vcpu};
 use crate::{decode, hardware};
@@ -57,8 +56,7 @@ impl<V: Vcpu> Machine<'_, V> {
             return Flow::On;
         }
         for index in 0..now {
-            let partition = self.instances[self.current].partition;
-            let memory = Memory { partition, machine: &mut self.memory };
+            let memory = self.pool.memory.only(self.instances[self.current].partition);
             let mut byte = [0];
             let linear = from.wrapping_add(index);
             if decode::read(&memory, state.cr3, linear, &mut byte) == 0 {
@@ -72,8 +70,8 @@ impl<V: Vcpu> Machine<'_, V> {
     pub(super) fn input(&mut self, port: u16, width: u8) -> u32 {
         let instance = &mut self.instances[self.current];
         match Port::of(port, width) {
-            Port::Serial(register) => instance.uart.read(register).into(),
-            Port::Clock => instance.rtc.read(hardware::clock).into(),
+            Port::Serial(register) => instance.board.uart.read(register).into(),
+            Port::Clock => instance.board.rtc.read(hardware::clock).into(),
             Port::PciAddress => instance.pci.address,
             Port::PciData(byte) => instance.pci.read(&mut Ports) >> (8 * byte),
             Port::Keyboard if instance.keyboard => port::read(port, 1) as u32,
@@ -91,19 +89,18 @@ impl<V: Vcpu> Machine<'_, V> {
         let instance = &mut self.instances[number];
         match Port::of(port, width) {
             Port::Serial(register) => {
-                if let Some(byte) = instance.uart.write(register, value as u8) {
-                    let serial = &mut self.serial;
-                    self.console.send(b'0' + number as u8, byte, |byte| serial.send(byte));
+                if let Some(byte) = instance.board.uart.write(register, value as u8) {
+                    self.console.send(b'0' + number as u8, byte);
                 }
-                if instance.uart.interrupting() {
+                if instance.board.uart.interrupting() {
                     instance.fire(SERIAL_LINE);
                 }
-                if self.serial.has_more() {
+                if self.console.wire.has_more() {
                     self.read_serial();
                     return self.wake();
                 }
             }
-            Port::ClockIndex => instance.rtc.select(value as u8),
+            Port::ClockIndex => instance.board.rtc.select(value as u8),
             Port::PciAddress => instance.pci.address = value,
             Port::PciData(byte) => {
                 let shift = 8 * u32::from(byte);
@@ -145,7 +142,7 @@ impl<V: Vcpu> Machine<'_, V> {
         };
         self.instances[self.current].control = Some(answer.unwrap_or(shim::NO_ANSWER));
         // It may have stopped itself.
-        match self.instances[self.current].stopped {
+        match self.instances[self.current].board.stopped {
             true => Flow::Choose,
             false => self.wake(),
         }

@@ -3,23 +3,27 @@
 mod entry;
 mod vmcb;
 
-use bootinfo::{PHYSICAL_MAP, Range};
+use bootinfo::PHYSICAL_MAP;
 use loader::memory::PAGE;
-use loader::{Entry, Error, Map, Physical};
+use loader::{Entry, Error};
 use microkernel::arch::cpu;
 use microkernel::trap::SPURIOUS_VECTOR;
 use x86_64::registers::control::{Efer, EferFlags};
 
 use self::entry::enter;
 use self::vmcb::{Segment, Vmcb};
-use super::{interrupts, registers::Kept};
-use crate::exits::{Access, Exit};
+use super::interrupts;
+use super::processor::Identity;
+use super::registers::{CR0, CR4, EFER, OWN};
+use crate::bits;
+use crate::exits::{Access, Exit, PROTECTION_OFF, TRIPLE_FAULT};
+use crate::msr::PAT_VALUE;
 use crate::nested::Format;
-use crate::vcpu::{RAX, RSP, Registers, State, Vcpu};
+use crate::pool::Pool;
+use crate::vcpu::{self, Guest, RAX, RSP, Registers, State, Vcpu};
 
 /// Bits of nested page tables: every access of a guest is a user's (APM 2, 15.25.5). Devices: uncached, never executed.
-const FORMAT: Format =
-    Format { table: 0b111, memory: 0b111, device: 1 << 63 | 0b11111, huge: true };
+const FORMAT: Format = Format { table: 0b111, memory: 0b111, device: 1 << 63 | 0b11111 };
 
 /// VM_CR, its bits "SVM is off" and "locked"; VM_HSAVE_PA.
 const VM_CR: u32 = 0xc001_0114;
@@ -28,36 +32,19 @@ const HOST_SAVE: u32 = 0xc001_0117;
 /// EFER.SVME: VMRUN demands it of the guest too; it never sees it.
 const SVME: u64 = 1 << 12;
 
-/// Bytes of the bitmaps (APM 2, 15.10.1 and 15.11).
-const PORTS: u64 = 3 * PAGE;
+/// Bytes of the bitmap of MSRs (APM 2, 15.11).
 const REGISTERS: u64 = 2 * PAGE;
-/// Where everything is loaded.
-const LIMIT: u64 = 4 << 30;
 
-/// Intercepts: interrupts, NMI, INIT, a change of CR0 beyond TS and MP, CPUID, RSM, INVD, HLT, INVLPGA, ports, MSRs, task
+/// Intercepts: interrupts, NMI, INIT, a change of CR0 beyond TS and MP, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, ports, MSRs, task
 /// switches, shutdown.
-const INTERCEPTS: u32 = 1
-    | 1 << 1
-    | 1 << 3
-    | 1 << 5
-    | 1 << 18
-    | 1 << 19
-    | 1 << 22
-    | 1 << 24
-    | 1 << 26
-    | 1 << 27
-    | 1 << 28
-    | 1 << 29
-    | 1 << 31;
-/// RDPMC.
-const PERFORMANCE: u32 = 1 << 15;
+const INTERCEPTS: u32 = bits(&[0, 1, 3, 5, 15, 18, 19, 22, 24, 26, 27, 28, 29, 31]) as u32;
 /// VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, RDTSCP, ICEBP, WBINVD (QEMU 7.2 takes INVD for it), MONITOR, MWAIT (both),
 /// XSETBV.
 const MORE_INTERCEPTS: u32 = 0x3fff;
-/// Writes of CR4 and CR8.
+/// Writes of CR4.
 const CONTROL_WRITES: u16 = 1 << 4;
 /// #DB, #AC, #MC.
-const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+const EXCEPTIONS: u32 = bits(&[1, 17, 18]) as u32;
 /// V_INTR_MASKING: the host's interrupts do not depend on the guest's RFLAGS; V_IRQ; V_IGN_TPR.
 const INTERRUPT: u32 = 1 << 24;
 const V_IRQ: u32 = 1 << 8;
@@ -65,25 +52,6 @@ const V_IGN_TPR: u32 = 1 << 20;
 /// Everything of this guest is forgotten.
 const FLUSH_GUEST: u32 = 1;
 
-/// MSRs that are the guest's own: SYSENTER_CS, ESP, EIP; STAR, LSTAR, CSTAR, SFMASK; FS, GS and kernel GS base. VMLOAD and VMSAVE
-/// switch them.
-const OWN_REGISTERS: [u32; 10] = [
-    0x174,
-    0x175,
-    0x176,
-    0xc000_0081,
-    0xc000_0082,
-    0xc000_0083,
-    0xc000_0084,
-    0xc000_0100,
-    0xc000_0101,
-    0xc000_0102,
-];
-
-/// State at a kernel's first instruction: protection, paging, write protection, FPU errors native.
-const CR0: u64 = 0x8001_0033;
-const CR4: u64 = 1 << 5;
-const EFER: u64 = 1 << 8 | 1 << 10 | 1 << 11;
 /// Flat segments: 64-bit code; data; a busy TSS.
 const CODE: Segment = segment(8, 0xa9b);
 const DATA: Segment = segment(16, 0xc93);
@@ -94,17 +62,16 @@ const fn segment(selector: u16, rights: u16) -> Segment {
     Segment { selector, rights, limit: if rights & 0x800 != 0 { u32::MAX } else { 0 }, base: 0 }
 }
 
-/// Whether the processor has it, with nested paging, and firmware has not locked it off. Else: what is missing.
-pub fn supported() -> Result<(), &'static str> {
-    use core::arch::x86_64::__cpuid;
-    if __cpuid(0x8000_0000).eax < 0x8000_000a || __cpuid(0x8000_0001).ecx & 1 << 2 == 0 {
+/// Whether the processor has it, with all that is needed, and firmware has not locked it off. Else: what is missing.
+pub fn supported(cpu: &impl Identity) -> Result<(), &'static str> {
+    if cpu.cpuid(0x8000_0000)[0] < 0x8000_000a || cpu.cpuid(0x8000_0001)[2] & 1 << 2 == 0 {
         return Err("the CPU has no AMD-V");
     }
-    if __cpuid(0x8000_000a).edx & 1 == 0 {
+    if cpu.cpuid(0x8000_000a)[3] & 1 == 0 {
         return Err("the CPU has AMD-V, but no nested paging");
     }
-    // SAFETY: a processor with SVM has the register (APM 2, 15.30.1).
-    if unsafe { cpu::read_msr(VM_CR) } & SVM_OFF != 0 {
+    // A processor with SVM has the register (APM 2, 15.30.1).
+    if cpu.msr(VM_CR) & SVM_OFF != 0 {
         return Err("firmware has locked AMD-V off");
     }
     Ok(())
@@ -119,7 +86,6 @@ pub struct Host {
 }
 
 /// A guest's processor.
-#[derive(Debug)]
 #[repr(C)]
 pub struct Svm {
     general: Registers,
@@ -127,7 +93,6 @@ pub struct Svm {
     block: u64,
     own: u64,
     vmcb: &'static mut Vmcb,
-    kept: Kept,
 }
 
 impl Svm {
@@ -153,39 +118,20 @@ impl Svm {
     }
 }
 
-/// Lets the machine's interrupts through while `action`, which turns them on for a moment, runs.
-fn with_interrupts(action: fn() -> Option<u8>) -> Option<u8> {
-    // SAFETY: interrupts are off by RFLAGS but for the moment in `action`.
-    unsafe { core::arch::asm!("stgi", options(nostack)) };
-    let vector = action();
-    // SAFETY: as before.
-    unsafe { core::arch::asm!("clgi", options(nostack)) };
-    vector
-}
-
 impl Vcpu for Svm {
     type Host = Host;
     const FORMAT: Format = FORMAT;
 
     /// AMD APM 2, 15.4.
-    fn host(map: &mut Map, memory: &mut impl Physical, _hz: u64) -> Result<Host, Error> {
-        let mut page = |size| {
-            let start = map.take(size, LIMIT, "AMD-V")?;
-            memory.clear(start, size);
-            Ok(start)
-        };
-        let (save, own, registers) = (page(PAGE)?, page(PAGE)?, page(REGISTERS)?);
-        for byte in 0..REGISTERS {
-            memory.write(registers + byte, &[0xff]);
-        }
-        for register in OWN_REGISTERS {
+    fn host(pool: &mut Pool, _hz: u64) -> Result<Host, Error> {
+        let (save, own) = (pool.take(PAGE, "AMD-V")?, pool.take(PAGE, "AMD-V")?);
+        let registers = pool.take_ones(REGISTERS, "AMD-V")?;
+        for register in OWN {
             // Two bits a register: read, write (APM 2, 15.11).
-            let base = if register < 0x2000 { 0 } else { 0x800 };
-            let bit = u64::from(register & 0x1fff) * 2;
-            let mut byte = [0];
-            memory.read(registers + base + bit / 8, &mut byte);
-            byte[0] &= !(0b11 << (bit % 8));
-            memory.write(registers + base + bit / 8, &byte);
+            let base = if register < 0x2000 { 0 } else { 0x4000 };
+            let bit = base + u64::from(register & 0x1fff) * 2;
+            pool.clear_bit(registers, bit);
+            pool.clear_bit(registers, bit + 1);
         }
         // SAFETY: SVM exists (`supported`); the pages are the processor's from now on. Global interrupts are off until one is
         // to be taken.
@@ -197,47 +143,33 @@ impl Vcpu for Svm {
         Ok(Host { own, registers })
     }
 
-    fn wait() -> Option<u8> {
-        with_interrupts(interrupts::wait)
+    fn take_interrupt(idle: bool) -> Option<u8> {
+        // SAFETY: interrupts are off by RFLAGS but for the moment in `take`.
+        unsafe { core::arch::asm!("stgi", options(nostack)) };
+        let vector = interrupts::take(idle);
+        // SAFETY: as before.
+        unsafe { core::arch::asm!("clgi", options(nostack)) };
+        vector
     }
 
-    fn poll() -> Option<u8> {
-        with_interrupts(interrupts::take)
-    }
-
-    fn new(
-        host: &Host,
-        number: usize,
-        nested: u64,
-        map: &mut Map,
-        memory: &mut impl Physical,
-    ) -> Result<(Self, Range), Error> {
-        let block = map.take(PAGE, LIMIT, "a guest's state")?;
-        memory.clear(block, PAGE);
-        let ports = Range { start: map.take(PORTS, LIMIT, "a guest's ports")?, size: PORTS };
-        for byte in 0..PORTS {
-            memory.write(ports.start + byte, &[0xff]);
-        }
+    fn new(host: &Host, guest: &Guest, pool: &mut Pool) -> Result<Self, Error> {
+        let block = pool.take(PAGE, "a guest's state")?;
         // SAFETY: a page of its own, zeroed, in the physical map; any bits are a valid Vmcb.
         let vmcb = unsafe { &mut *((PHYSICAL_MAP + block) as *mut Vmcb) };
         vmcb.control_writes = CONTROL_WRITES;
         vmcb.exceptions = EXCEPTIONS;
-        vmcb.intercepts = INTERCEPTS | PERFORMANCE;
+        vmcb.intercepts = INTERCEPTS;
         vmcb.more_intercepts = MORE_INTERCEPTS;
-        vmcb.ports = ports.start;
+        vmcb.ports = guest.ports;
         vmcb.registers = host.registers;
-        vmcb.asid = number as u32 + 1;
+        vmcb.asid = guest.number as u32 + 1;
         vmcb.nested = 1;
-        vmcb.nested_root = nested;
-        let svm = Self { general: [0; 16], block, own: host.own, vmcb, kept: Kept::new() };
-        Ok((svm, ports))
+        vmcb.nested_root = guest.nested;
+        Ok(Self { general: [0; 16], block, own: host.own, vmcb })
     }
 
     fn reset(&mut self, entry: &Entry) {
-        self.general = [0; 16];
-        self.general[7] = entry.boot_info;
-        self.general[6] = entry.boot_info_size;
-        self.kept = Kept::new();
+        self.general = vcpu::at_start(entry);
         let vmcb = &mut *self.vmcb;
         vmcb.segments = [DATA, CODE, DATA, DATA, DATA, DATA];
         vmcb.tables = [NOTHING, NOTHING, NOTHING, TASK];
@@ -250,7 +182,7 @@ impl Vcpu for Svm {
         vmcb.rflags = 2;
         vmcb.rip = entry.kernel;
         vmcb.rsp = 0;
-        vmcb.pat = 0x0007_0406_0007_0406;
+        vmcb.pat = PAT_VALUE;
         vmcb.interrupt = INTERRUPT;
         vmcb.shadow = 0;
         vmcb.event = 0;
@@ -270,26 +202,26 @@ impl Vcpu for Svm {
             0x72 => Exit::Identify,
             0x60 => {
                 self.deliver_again();
-                Exit::Interrupt(Self::poll().unwrap_or(SPURIOUS_VECTOR))
+                Exit::Interrupt(Self::take_interrupt(false).unwrap_or(SPURIOUS_VECTOR))
             }
             0x78 | 0x8b | 0x8c => Exit::Halt,
             0x7b => Exit::Port(self.access()),
             0x7c if self.vmcb.info1 != 0 => Exit::WriteRegister,
             0x7c => Exit::ReadRegister,
-            0x65 => Exit::WriteCr0,
+            0x65 => Exit::Stop(PROTECTION_OFF),
             0x14 => Exit::WriteCr4,
             0x8d => Exit::SetComponents,
             0x400 => Exit::Memory { address: self.vmcb.info2, write: self.vmcb.info1 & 2 != 0 },
             0x41 => Exit::Exception { vector: 1, error: None },
             0x51 => Exit::Exception { vector: 17, error: Some(self.vmcb.info1 as u32) },
-            0x7f => Exit::Shutdown,
+            0x7f => Exit::Stop(TRIPLE_FAULT),
             0x61 => Exit::NonMaskable,
             0x80 | 0x82..=0x87 | 0x73 | 0x7a | 0x6f | 0x8a => Exit::Undefined,
             0x76 | 0x89 => Exit::Cache,
-            0x7d => Exit::Forbidden("a task switch"),
-            0x88 => Exit::Forbidden("ICEBP"),
-            0x52 => Exit::Forbidden("a machine check"),
-            0x63 => Exit::Forbidden("INIT"),
+            0x7d => Exit::Stop("a task switch"),
+            0x88 => Exit::Stop("ICEBP"),
+            0x52 => Exit::Stop("a machine check"),
+            0x63 => Exit::Stop("INIT"),
             other => Exit::Refused(other),
         }
     }
@@ -355,16 +287,25 @@ impl Vcpu for Svm {
     fn set_efer(&mut self, value: u64) {
         self.vmcb.efer = value | SVME;
     }
+}
 
-    fn set_components(&mut self, value: u64) {
-        self.kept.set_components(value);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Numbers;
 
-    fn leave(&mut self) {
-        self.kept.save();
-    }
-
-    fn enter(&mut self) {
-        self.kept.load();
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut cpu = Numbers::default();
+        assert_eq!(supported(&cpu), Err("the CPU has no AMD-V"));
+        cpu.leaves.insert(0x8000_0000, [0x8000_000a, 0, 0, 0]);
+        assert_eq!(supported(&cpu), Err("the CPU has no AMD-V"));
+        cpu.leaves.insert(0x8000_0001, [0, 0, 1 << 2, 0]);
+        assert_eq!(supported(&cpu), Err("the CPU has AMD-V, but no nested paging"));
+        cpu.leaves.insert(0x8000_000a, [0, 0, 0, 1]);
+        cpu.registers.insert(VM_CR, SVM_OFF);
+        assert_eq!(supported(&cpu), Err("firmware has locked AMD-V off"));
+        cpu.registers.insert(VM_CR, 0);
+        assert_eq!(supported(&cpu), Ok(()));
     }
 }

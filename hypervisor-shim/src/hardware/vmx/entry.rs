@@ -3,8 +3,9 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
+use x86::vmx::vmcs::host;
+
 use super::Vmx;
-use super::vmcs::field::HOST_RSP;
 
 /// Runs the guest until it stops; `launched`: it ran before. Returns 0, or 1 if the processor refuses.
 #[unsafe(naked)]
@@ -39,7 +40,7 @@ pub extern "C" fn enter(vmx: *mut Vmx, launched: u64) -> u64 {
         "pop r14; pop r13; pop r12; pop rbp",
         "pop rbx",
         "ret",
-        host_rsp = const HOST_RSP,
+        host_rsp = const host::RSP,
     )
 }
 

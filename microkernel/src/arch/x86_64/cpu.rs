@@ -88,10 +88,33 @@ pub fn halt() -> ! {
     }
 }
 
-/// Sets up control registers and SYSCALL with what CPUID announces. CR4 is written whole: what the loader or firmware
-/// left on (FSGSBASE, PCE) is off.
+/// Sets up control registers and SYSCALL with what CPUID announces.
 pub fn init() {
-    let features = features::detect();
+    set_control_registers(features::detect());
+    fpu::init();
+    set_fast_path(true);
+    // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
+    let selectors = Star::write(
+        SegmentSelector(gdt::USER_CODE),
+        SegmentSelector(gdt::USER_DATA),
+        SegmentSelector(gdt::KERNEL_CODE),
+        SegmentSelector(gdt::KERNEL_DATA),
+    );
+    debug_assert!(selectors.is_ok());
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::NESTED_TASK
+            | RFlags::IOPL_LOW
+            | RFlags::IOPL_HIGH,
+    );
+}
+
+/// CR0, CR4 and EFER, with those of the features that they switch. CR4 is written whole: what the loader or firmware
+/// left on (FSGSBASE, PCE) is off.
+pub fn set_control_registers(features: Features) {
     let mut cr4 =
         Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     for (feature, flag) in [
@@ -121,25 +144,6 @@ pub fn init() {
             *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
         });
     }
-    fpu::init();
-    set_fast_path(true);
-    // SYSRET loads CS from the upper half + 16 and SS from it + 8, with RPL 3 (SDM 3A 5.8.8).
-    let selectors = Star::write(
-        SegmentSelector(gdt::USER_CODE),
-        SegmentSelector(gdt::USER_DATA),
-        SegmentSelector(gdt::KERNEL_CODE),
-        SegmentSelector(gdt::KERNEL_DATA),
-    );
-    debug_assert!(selectors.is_ok());
-    SFMask::write(
-        RFlags::INTERRUPT_FLAG
-            | RFlags::TRAP_FLAG
-            | RFlags::DIRECTION_FLAG
-            | RFlags::ALIGNMENT_CHECK
-            | RFlags::NESTED_TASK
-            | RFlags::IOPL_LOW
-            | RFlags::IOPL_HIGH,
-    );
 }
 
 /// Lets system calls try the fast path, or not. What they do is the same; tests compare both.

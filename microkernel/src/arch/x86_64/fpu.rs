@@ -91,7 +91,8 @@ fn clear() {
     unsafe { Cr0::update(|cr0| cr0.insert(Cr0Flags::TASK_SWITCHED)) };
 }
 
-fn save(area: &Area) {
+/// Keeps the registers (of the components in XCR0). The hypervisor shim uses it, too.
+pub fn save(area: &Area) {
     let area = area.0.get();
     // SAFETY: the area is big enough for the components in XCR0, aligned, and its header was written by `reset`.
     unsafe {
@@ -103,7 +104,8 @@ fn save(area: &Area) {
     }
 }
 
-fn restore(area: &Area) {
+/// Puts back what [`save`] kept.
+pub fn restore(area: &Area) {
     let area = area.0.get();
     // SAFETY: the area was written by `reset` and `save` alone, so nothing reserved is set. The kernel keeps nothing in
     // these registers.

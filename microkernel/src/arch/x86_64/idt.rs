@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 
 use x86_64::{VirtAddr, instructions::tables, structures::DescriptorTablePointer};
 
-use super::{entry, gdt};
+use super::gdt;
 
 #[repr(C, align(16))]
 struct Idt(UnsafeCell<[[u64; 2]; 256]>);
@@ -17,8 +17,7 @@ const GATE: u64 = 0x8e00 << 32;
 /// A user program may use INT n here.
 const USER: u64 = 0x6000 << 32;
 
-fn gate(vector: u8) -> [u64; 2] {
-    let address = entry::stub_address(vector);
+fn gate(vector: u8, address: u64) -> [u64; 2] {
     let (stack, access) = match vector {
         1 => (gdt::Ist::Debug as u64, 0),
         2 => (gdt::Ist::Nmi as u64, 0),
@@ -37,13 +36,13 @@ fn gate(vector: u8) -> [u64; 2] {
     [low, address >> 32]
 }
 
-/// Fills and loads the table.
-pub fn init() {
+/// Fills and loads the table: every vector leads to its `stub`.
+pub fn init(stub: impl Fn(u8) -> u64) {
     // SAFETY: called once at boot with interrupts off; the table is static and every gate leads to a stub.
     unsafe {
         let table = &mut *IDT.0.get();
         for (vector, entry) in (0..=255).zip(table.iter_mut()) {
-            *entry = gate(vector);
+            *entry = gate(vector, stub(vector));
         }
         let limit = size_of::<Idt>() as u16 - 1;
         tables::lidt(&DescriptorTablePointer { limit, base: VirtAddr::new(IDT.0.get() as u64) });
