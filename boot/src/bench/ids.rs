@@ -29,6 +29,8 @@ pub enum Source {
     Section,
     /// The kernel's ELF file.
     File,
+    /// A Linux in the same run ([`super::peer`]).
+    Linux,
 }
 
 impl Source {
