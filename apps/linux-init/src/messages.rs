@@ -9,6 +9,10 @@ use core::sync::atomic::Ordering::SeqCst;
 use measure::Failure;
 use measure::clock::{self, Samples};
 
+/// Rounds before the first sample: at first Linux's scheduler lets a process that wakes another one go on until it waits itself, and later
+/// it does not.
+const SETTLING: usize = 5000;
+
 /// Through two pipes.
 ///
 /// # Errors
@@ -48,10 +52,12 @@ fn bytes<const N: usize>(
         send::<N>(reply)
     })
     .map_err(told)?;
-    clock::loops(samples, 1, || {
+    let mut round = || {
         send::<N>(ask).map_err(told)?;
         receive::<N>(answer).map_err(told)
-    })
+    };
+    settle(&mut round)?;
+    clock::loops(samples, 1, round)
 }
 
 #[inline(always)]
@@ -70,6 +76,11 @@ fn receive<const N: usize>(file: &Fd) -> Result<(), Errno> {
     }
 }
 
+/// Goes round until the scheduler has settled.
+fn settle(round: &mut impl FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    (0..SETTLING).try_for_each(|_| round())
+}
+
 /// Through two words in shared memory, and futex(2).
 ///
 /// # Errors
@@ -84,14 +95,16 @@ pub fn futex(samples: usize) -> Result<Samples, Failure> {
         reply.wake()
     })
     .map_err(told)?;
-    let mut round = 0;
-    clock::loops(samples, 1, || {
-        request.value().store(round + 1, SeqCst);
+    let mut asked = 0;
+    let mut round = || {
+        request.value().store(asked + 1, SeqCst);
         request.wake().map_err(told)?;
-        await_change(&reply, round);
-        round += 1;
+        await_change(&reply, asked);
+        asked += 1;
         Ok(())
-    })
+    };
+    settle(&mut round)?;
+    clock::loops(samples, 1, round)
 }
 
 /// Returns when the word has another value than `old`.

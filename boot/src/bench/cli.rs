@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{self, Id, Source};
+use super::ids::{self, Id};
 use super::peer;
 use crate::paths;
 use crate::status::Status;
@@ -146,11 +146,7 @@ pub fn here(path: &Path) -> PathBuf {
 /// No id matches.
 pub fn list(arguments: &Arguments) -> Result<Status> {
     for id in arguments.ids()? {
-        let name = match id.source {
-            Source::Linux => format!("{}: {}", peer::LINUX, id.name),
-            _ => id.name.into(),
-        };
-        println!("{name:<32} {}", id.about);
+        println!("{:<32} {}", id.shown(), id.about);
     }
     for figure in peer::web::wanted(arguments) {
         println!("{:<32} {}", figure.id, figure.unit);

@@ -184,7 +184,7 @@ impl Suite {
             Source::Boot => self.boots(ids),
             Source::File => self.file(ids),
             Source::Linux => {
-                let measured = self.with_null_disk(ids, Suite::linux);
+                let measured = self.linux(ids);
                 measured.context("no Linux peer; the results so far are kept")
             }
         }
@@ -408,7 +408,7 @@ impl Suite {
 
     fn failed(&mut self, id: &Id, reason: &str) {
         self.failures += 1;
-        self.table.failed(id.name, reason);
+        self.table.failed(&id.shown(), reason);
     }
 }
 

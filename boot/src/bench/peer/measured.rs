@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::super::ids::Id;
 use super::linux::Linux;
 use crate::image;
-use crate::qemu::Options;
+use crate::qemu::{self, Options};
 use crate::run::Booted;
 
 /// The program, a package of this workspace.
@@ -57,6 +57,7 @@ impl Measured {
         let mut words = format!("{nonce} {samples}{}", self.words);
         ids.iter().for_each(|id| words += &format!(" {}", id.name));
         self.linux.files.add("arguments", false, words.into_bytes());
-        self.linux.start(image::program(INIT)?, options, &[])
+        let disk = qemu::null_disk(0);
+        self.linux.start(image::program(INIT)?, options, &disk)
     }
 }
