@@ -80,6 +80,17 @@ pub fn build(system: &System) -> Result<Image> {
     })
 }
 
+/// A program for bare metal that is part of no system, as its loader wants it.
+///
+/// # Errors
+/// It does not compile, or there is none.
+pub fn program(name: &str) -> Result<Vec<u8>> {
+    let package = [name.to_string()];
+    let toolchain = toolchain::ensure()?;
+    compile(&toolchain, name, &package, &[], Frames::Pointers)?;
+    strip(&built(name, Frames::Pointers, &[])?)
+}
+
 /// The hypervisor shim, and the archives of its instances in its own.
 fn build_instances(system: &System) -> Result<Image> {
     let inner: Result<Vec<_>> = system.instances.iter().map(build).collect();

@@ -244,19 +244,22 @@ fn machine(options: &Options) -> Result<Command> {
         command.args(["-device", &device]);
     }
     if options.null_disk {
-        let size = NULL_DISK;
         let latency = if options.icount { NULL_DISK_LATENCY } else { 0 };
-        command.args([
-            "-blockdev",
-            &format!("null-co,node-name=null,size={size},read-zeroes=on,latency-ns={latency}"),
-        ]);
-        // With an event descriptor the emulator's own thread would answer, at a time of its own.
-        command.args([
-            "-device",
-            "virtio-blk-pci,drive=null,disable-legacy=on,ioeventfd=off",
-        ]);
+        command.args(null_disk(latency));
     }
     Ok(command)
+}
+
+/// A disk that answers so many nanoseconds of the host later, with zeros.
+pub fn null_disk(latency: u64) -> [String; 4] {
+    let size = NULL_DISK;
+    [
+        "-blockdev".into(),
+        format!("null-co,node-name=null,size={size},read-zeroes=on,latency-ns={latency}"),
+        "-device".into(),
+        // With an event descriptor the emulator's own thread would answer, at a time of its own.
+        "virtio-blk-pci,drive=null,disable-legacy=on,ioeventfd=off".into(),
+    ]
 }
 
 /// A file name as the value of an option: QEMU wants commas doubled.

@@ -19,6 +19,7 @@ fn row(id: &str, median: u64) -> Row {
         batch: 1,
         outliers: 0,
         limit: None,
+        beside: Vec::new(),
         note: None,
     }
 }

@@ -73,6 +73,14 @@ pub trait Structure {
     /// # Errors
     /// There is no such device or no such way, or as [`Row::measure`].
     fn measure(&mut self, samples: usize, row: &Row<'_>) -> Result<Samples, Failure>;
+
+    /// Measures an id that is no row.
+    ///
+    /// # Errors
+    /// There is no such id, or as the system says.
+    fn other(&mut self, _samples: usize, _id: &str) -> Result<Samples, Failure> {
+        Err("no such id".into())
+    }
 }
 
 /// An open device, and a buffer.

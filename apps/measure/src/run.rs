@@ -23,7 +23,7 @@ pub fn all(
     let samples: usize = samples.ok_or("there is no number of samples")?;
     for id in words {
         let measured = match Row::parse(id) {
-            None => Err("no such id".into()),
+            None => structure.other(samples, id),
             Some(row) => structure.measure(samples, &row),
         };
         let text = match measured {

@@ -8,6 +8,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{self, Id};
+use super::peer;
 use crate::paths;
 use crate::status::Status;
 
@@ -37,9 +38,9 @@ pub struct Arguments {
     #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
     pub compare: Option<PathBuf>,
     /// Make the README's table, the book's chapter of results and the tests' baseline from this run
-    #[arg(long, conflicts_with_all = ["only", "quick", "peer", "clock"])]
+    #[arg(long, conflicts_with_all = ["only", "quick", "clock"])]
     pub publish: bool,
-    /// Measure what another system on the same emulator can do, too, and only that (ids `http.…`)
+    /// Measure another system on the same emulator, too: only what both can do, unless all is measured for --publish
     #[arg(long, value_enum)]
     pub peer: Option<Peer>,
     /// Given by cargo
@@ -50,7 +51,7 @@ pub struct Arguments {
 /// Another system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Peer {
-    /// Debian's cloud kernel with busybox
+    /// Debian's cloud kernel
     Linux,
 }
 
@@ -85,18 +86,31 @@ impl Arguments {
         Ok(Arguments::try_parse_from(words)?)
     }
 
-    /// The ids that are wanted.
+    /// Whether `--only` lets an id pass.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.is_match(name))
+    }
+
+    /// The ids that are wanted. With a peer these are the peer's, and of Postern those that they stand beside, unless all is published.
     ///
     /// # Errors
-    /// None is.
+    /// None is, nor anything that [`peer::web`] measures.
     pub fn ids(&self) -> Result<Vec<&'static Id>> {
-        let wanted = |id: &&Id| {
-            let matches = self.only.as_ref().is_none_or(|only| only.is_match(id.name));
-            matches && (self.clock == Clock::Instructions || id.source.has_time())
+        let peers = peer::ids::LINUX.iter();
+        let peers = peers.filter(|id| self.peer.is_some() && self.wants(id.name));
+        let beside: Vec<_> = peers
+            .clone()
+            .flat_map(|id| peer::ids::beside(id.name))
+            .collect();
+        let own = |id: &&Id| match self.peer.is_none() || self.publish {
+            true => self.wants(id.name),
+            false => beside.contains(&id.name),
         };
-        let wanted: Vec<_> = ids::ALL.iter().filter(wanted).collect();
+        let has_clock = |id: &&Id| self.clock == Clock::Instructions || id.source.has_time();
+        let all = ids::ALL.iter().filter(own).chain(peers);
+        let wanted: Vec<_> = all.filter(has_clock).collect();
         ensure!(
-            !wanted.is_empty(),
+            !wanted.is_empty() || !peer::web::wanted(self).is_empty(),
             "no id matches (--list shows those there are{})",
             match self.clock {
                 Clock::Instructions => "",
@@ -132,7 +146,10 @@ pub fn here(path: &Path) -> PathBuf {
 /// No id matches.
 pub fn list(arguments: &Arguments) -> Result<Status> {
     for id in arguments.ids()? {
-        println!("{:<32} {}", id.name, id.about);
+        println!("{:<32} {}", id.shown(), id.about);
+    }
+    for figure in peer::web::wanted(arguments) {
+        println!("{:<32} {}", figure.id, figure.unit);
     }
     Ok(Status::Success)
 }
@@ -168,6 +185,14 @@ mod tests {
         ] {
             assert!(Arguments::typed(&less).is_err(), "{less:?}");
         }
+        let linux = ["--peer", "linux", "--only", "^ipc.roundtrip.pipe$"];
+        let both = ["ipc.roundtrip.cross.0", "ipc.roundtrip.pipe"];
+        assert_eq!(names(&linux).expect("it is there"), both);
+        let all = names(&["--peer", "linux", "--publish"]).expect("all are there");
+        assert_eq!(all.len(), ids::ALL.len() + peer::ids::LINUX.len());
+        assert!(names(&["--peer", "linux", "--only", "cap.revoke"]).is_err());
+        let web = ["--peer", "linux", "--only", "^http.bulk$"];
+        assert!(names(&web).expect("it is there").is_empty());
         let with_time = names(&["--clock", "time"]).expect("some are there");
         assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));
     }

@@ -5,8 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::results::{Results, Row};
+use super::results::{Limit, Results, Row};
 use crate::paths;
+
+/// The system that other systems stand beside.
+const OWN: &str = "Postern";
 
 /// A line. Its fields are the columns.
 #[derive(Serialize)]
@@ -26,11 +29,18 @@ struct Line<'a> {
     limit: Option<&'a str>,
     ratio: Option<f64>,
     note: Option<&'a str>,
+    /// Whose it is.
+    system: &'a str,
+    /// Postern's rows that do the same job, and how many times each the median is, with spaces between.
+    beside: String,
+    times: String,
 }
 
-impl<'a> From<&'a Row> for Line<'a> {
-    fn from(row: &'a Row) -> Line<'a> {
+impl<'a> Line<'a> {
+    fn new(system: &'a str, row: &'a Row) -> Line<'a> {
         let summary = &row.summary;
+        let each =
+            |of: fn(&Limit) -> String| row.beside.iter().map(of).collect::<Vec<_>>().join(" ");
         Line {
             id: &row.id,
             clock: row.clock.name(),
@@ -47,6 +57,9 @@ impl<'a> From<&'a Row> for Line<'a> {
             limit: row.limit.as_ref().map(|limit| limit.id.as_str()),
             ratio: row.limit.as_ref().map(|limit| limit.ratio),
             note: row.note.as_deref(),
+            system,
+            beside: each(|beside| beside.id.clone()),
+            times: each(|beside| beside.ratio.to_string()),
         }
     }
 }
@@ -58,7 +71,12 @@ impl<'a> From<&'a Row> for Line<'a> {
 pub fn save(results: &Results, folder: &Path) -> Result<()> {
     let mut lines = csv::Writer::from_writer(Vec::new());
     for row in &results.results {
-        lines.serialize(Line::from(row))?;
+        lines.serialize(Line::new(OWN, row))?;
+    }
+    for other in &results.others {
+        for row in &other.results {
+            lines.serialize(Line::new(&other.name, row))?;
+        }
     }
     paths::write(&folder.join("results.csv"), &lines.into_inner()?)
 }
@@ -72,6 +90,10 @@ mod tests {
     fn a_spreadsheet_reads_it() {
         let mut rows = results([("limit.crossing", 4), ("trap.null", 20)]);
         rows.results[0].note = Some("a, \"b\"".into());
+        let mut row = rows.results[0].clone();
+        (row.id, row.summary.median) = ("trap.null".into(), 310);
+        rows.set_beside(&mut row, &["trap.null", "limit.crossing", "trap.syscall"]);
+        rows.other("X", "there").results.push(row);
         let folder = tempfile::tempdir().expect("a folder");
         save(&rows, folder.path()).expect("it can be written");
         let mut file =
@@ -85,5 +107,9 @@ mod tests {
         assert_eq!((at(1, "id"), at(1, "median")), ("trap.null", "20"));
         assert_eq!((at(1, "limit"), at(1, "ratio")), ("limit.crossing", "5.0"));
         assert_eq!((at(0, "note"), at(0, "ratio")), ("a, \"b\"", ""));
+        assert_eq!((at(0, "system"), at(0, "beside")), ("Postern", ""));
+        assert_eq!((at(2, "system"), at(2, "id")), ("X", "trap.null"));
+        let beside = (at(2, "beside"), at(2, "times"));
+        assert_eq!(beside, ("trap.null limit.crossing", "15.5 77.5"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::matrix;
+use super::{matrix, peer};
 
 /// Where a figure comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Source {
     Section,
     /// The kernel's ELF file.
     File,
+    /// A Linux in the same run ([`super::peer`]).
+    Linux,
 }
 
 impl Source {
@@ -51,6 +53,16 @@ pub struct Id {
     pub device: bool,
     /// For the person.
     pub about: &'static str,
+}
+
+impl Id {
+    /// Its name for a person, with the system's if it is another one's.
+    pub fn shown(&self) -> String {
+        match self.source {
+            Source::Linux => format!("{}: {}", peer::LINUX, self.name),
+            _ => self.name.into(),
+        }
+    }
 }
 
 const fn id(name: &'static str, source: Source, about: &'static str) -> Id {

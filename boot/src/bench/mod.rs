@@ -45,10 +45,8 @@ pub fn main() -> ExitCode {
     }
     let done = if arguments.list {
         cli::list(&arguments)
-    } else if let Some(cli::Peer::Linux) = arguments.peer {
-        peer::run(&arguments)
     } else {
-        suite::run(&arguments)
+        suite::run(&arguments).and_then(|status| peer::web::run(&arguments, status))
     };
     match done {
         Ok(status) => ExitCode::from(status.code()),

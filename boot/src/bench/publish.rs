@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::curves::{self, Curve, Way};
 use super::peers::{self, Peer};
 use super::report::plot::{bytes, thousands};
-use super::results::{Results, Row};
+use super::results::{Other, Results, Row};
 use crate::paths;
 
 /// What the README has around its table.
@@ -40,7 +40,7 @@ const SHOWN: [(&str, &str); 8] = [
 /// One cannot be written, or the README has no place for the table.
 pub fn publish(results: &Results) -> Result<()> {
     let root = paths::root();
-    let peers = peers::known()?;
+    let peers = peers::of(results)?;
     paths::write(&root.join(BASELINE), results.text()?.as_bytes())?;
     paths::write(&root.join(CHAPTER), chapter(results, &peers).as_bytes())?;
     let file = root.join("README.md");
@@ -103,12 +103,28 @@ pub fn chapter(results: &Results, peers: &[Peer]) -> String {
         let columns = " |".repeat(3 + peers.len());
         let _ = writeln!(text, "| `{}`: {} |{columns}", absent.id, absent.why);
     }
+    for other in &results.others {
+        text += &others(other);
+    }
     for peer in peers {
-        let _ = write!(
-            text,
-            "\n{}, in parentheses because it is no part of this run: {}.\n",
-            peer.name, peer.source
-        );
+        let _ = write!(text, "\n{}\n", peer.origin());
+    }
+    text
+}
+
+/// All figures of another system, measured in this run.
+fn others(other: &Other) -> String {
+    let mut text = format!(
+        "\n## {}, in the same run\n\nMedians, and how many times those of Postern's rows that do the same job.\n\n\
+        | id | median | Postern |\n| --- | ---: | --- |\n",
+        other.name
+    );
+    for row in &other.results {
+        let beside = row.beside.iter();
+        let beside = beside.map(|beside| format!("{:.1} times `{}`", beside.ratio, beside.id));
+        let beside: Vec<_> = beside.collect();
+        let median = thousands(row.summary.median as f64);
+        let _ = writeln!(text, "| `{}` | {median} | {} |", row.id, beside.join(", "));
     }
     text
 }
@@ -131,9 +147,9 @@ fn line(text: &mut String, what: &str, row: &Row, results: &Results, peers: &[Pe
     });
     let peers: String = peers
         .iter()
-        .map(|peer| match peer.figures.get(&row.id) {
-            Some(figure) => format!(" ({}) |", thousands(*figure as f64)),
-            None => " |".into(),
+        .map(|peer| {
+            let figure = peer.beside(&row.id, |figure| thousands(figure as f64));
+            figure.map_or(" |".into(), |figure| format!(" {figure} |"))
         })
         .collect();
     let median = thousands(row.summary.median as f64);
@@ -243,7 +259,7 @@ fn answer(results: &Results) -> String {
 /// What differs, or cannot be read.
 pub fn check(root: &Path) -> Result<()> {
     let results = Results::load(&root.join(BASELINE))?;
-    let peers = peers::known()?;
+    let peers = peers::of(&results)?;
     let read = |name: &str| {
         std::fs::read_to_string(root.join(name)).with_context(|| format!("cannot read {name}"))
     };

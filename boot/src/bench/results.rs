@@ -27,6 +27,20 @@ pub struct Results {
     /// What this processor cannot do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absent>,
+    /// Other systems, measured in the same run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Other>,
+}
+
+/// Another system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// What it is, and how it was measured.
+    pub source: String,
+    /// The rows.
+    pub results: Vec<Row>,
 }
 
 /// An id without a row.
@@ -79,17 +93,20 @@ pub struct Row {
     /// The least that any system could do instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
+    /// Of another system's row: Postern's rows that do the same job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Limit>,
     /// What a person should know beside the figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// The least that any system could do, measured in the same run.
+/// What a row is compared with, measured in the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
     /// The row that says it.
     pub id: String,
-    /// Median of the row by the median of its limit, to a hundredth.
+    /// Median of the row by the median of that one, to a hundredth.
     pub ratio: f64,
 }
 
@@ -144,8 +161,14 @@ impl Row {
             batch: measured.batch,
             outliers,
             limit: None,
+            beside: Vec::new(),
             note: None,
         })
+    }
+
+    /// Whether instructions were counted.
+    pub fn is_instructions(&self) -> bool {
+        self.clock == Clock::Instructions
     }
 
     /// What was counted, for a person.
@@ -165,6 +188,7 @@ impl Results {
             machine,
             results: Vec::new(),
             absent: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -176,17 +200,40 @@ impl Results {
     /// Adds a row, and says beside each what its limit is, as far as that is measured.
     pub fn add(&mut self, row: Row) {
         self.results.push(row);
-        let limit = |row: &Row| {
-            let id = least::of(&row.id)?;
-            let least = self.row(&id)?.summary.median;
-            let ratio = row.summary.median as f64 / least.max(1) as f64;
-            let ratio = (ratio * 100.0).round() / 100.0;
-            Some(Limit { id, ratio })
-        };
+        let limit = |row: &Row| self.compared(row, &least::of(&row.id)?);
         let limits: Vec<_> = self.results.iter().map(limit).collect();
         for (row, limit) in self.results.iter_mut().zip(limits) {
             row.limit = limit;
         }
+    }
+
+    /// A row beside that of a name, if that is measured.
+    fn compared(&self, row: &Row, id: &str) -> Option<Limit> {
+        let other = self.row(id)?.summary.median;
+        let ratio = row.summary.median as f64 / other.max(1) as f64;
+        let ratio = (ratio * 100.0).round() / 100.0;
+        let id = id.into();
+        Some(Limit { id, ratio })
+    }
+
+    /// The system of that name, which is measured in this run.
+    pub fn other(&mut self, name: &str, source: &str) -> &mut Other {
+        let known = self.others.iter().position(|other| other.name == name);
+        let index = known.unwrap_or(self.others.len());
+        if known.is_none() {
+            self.others.push(Other {
+                name: name.into(),
+                source: source.into(),
+                results: Vec::new(),
+            });
+        }
+        &mut self.others[index]
+    }
+
+    /// A row of another system, with Postern's rows of these names beside it, as far as they are measured.
+    pub fn set_beside(&self, row: &mut Row, ids: &[&str]) {
+        let beside = ids.iter().filter_map(|id| self.compared(row, id));
+        row.beside = beside.collect();
     }
 
     /// Reads a file.
@@ -244,6 +291,7 @@ pub(super) mod tests {
                 batch: 1,
                 outliers: 0,
                 limit: None,
+                beside: Vec::new(),
                 note: None,
             });
         }

@@ -13,6 +13,7 @@ use super::compare::Comparison;
 use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
+use super::peer::{self, measured};
 use super::peers;
 use super::publish;
 use super::report;
@@ -56,6 +57,10 @@ struct Suite {
 /// Whatever keeps the suite from going on; results so far are in the file.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let ids = arguments.ids()?;
+    if ids.is_empty() {
+        // Only the web servers of a peer are wanted.
+        return Ok(Status::Success);
+    }
     // What cannot be compared with is told before anything boots.
     let old = arguments
         .compare
@@ -145,6 +150,7 @@ impl Suite {
             Source::Section,
             Source::Boot,
             Source::File,
+            Source::Linux,
         ] {
             let ids: Vec<_> = ids
                 .iter()
@@ -177,7 +183,21 @@ impl Suite {
             Source::Trace => self.trace(ids),
             Source::Boot => self.boots(ids),
             Source::File => self.file(ids),
+            Source::Linux => {
+                let measured = self.linux(ids);
+                measured.context("no Linux peer; the results so far are kept")
+            }
         }
+    }
+
+    /// Boots a Linux whose first program measures.
+    fn linux(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.table.doing("making a Linux");
+        let linux = measured::Measured::new()?;
+        self.results.other(peer::LINUX, &linux.source());
+        let nonce = exec::nonce();
+        let booted = linux.boot(&self.options, &nonce, self.samples, ids)?;
+        self.listen(peer::LINUX, booted, &nonce, ids)
     }
 
     /// Boots the kernel with the measuring program.
@@ -241,9 +261,21 @@ impl Suite {
     ) -> Result<()> {
         let name = &system.manifest.name;
         self.table.doing(&format!("booting system {name}"));
+        let booted = run::boot_with(&self.options, system, more)?;
+        self.listen(name, booted, nonce, ids)
+    }
+
+    /// Takes what a system says that has just been started, to its end.
+    fn listen(
+        &mut self,
+        name: &str,
+        mut booted: Booted,
+        nonce: &str,
+        ids: &[&'static Id],
+    ) -> Result<()> {
         let Booted {
             machine, symbols, ..
-        } = &mut run::boot_with(&self.options, system, more)?;
+        } = &mut booted;
         let mut lines = Lines::new(nonce);
         let mut left: Vec<_> = ids.to_vec();
         let mut ended = false;
@@ -286,7 +318,7 @@ impl Suite {
                 .unwrap_or_else(|| "it ended early".into());
             eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
             bail!(
-                "the bench system did not measure {}: {why}; results so far are kept",
+                "the bench system {name} did not measure {}: {why}; results so far are kept",
                 left.first().map_or("all", |id| id.name)
             );
         }
@@ -355,11 +387,16 @@ impl Suite {
         match Row::new(id, self.clock, measured) {
             Ok(mut row) => {
                 row.note = note;
-                self.results.add(row);
-                self.results
-                    .results
-                    .last()
-                    .inspect(|row| self.table.row(row));
+                let system = (id.source == Source::Linux).then_some(peer::LINUX);
+                match system {
+                    Some(name) => {
+                        self.results
+                            .set_beside(&mut row, &peer::ids::beside(id.name));
+                        self.results.other(name, "").results.push(row.clone());
+                    }
+                    None => self.results.add(row.clone()),
+                }
+                self.table.row(system, &row);
                 self.results.save(&self.folder).map(drop)
             }
             Err(reason) => {
@@ -371,7 +408,7 @@ impl Suite {
 
     fn failed(&mut self, id: &Id, reason: &str) {
         self.failures += 1;
-        self.table.failed(id.name, reason);
+        self.table.failed(&id.shown(), reason);
     }
 }
 

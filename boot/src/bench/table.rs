@@ -46,23 +46,31 @@ impl Table {
         self.bar.tick();
     }
 
-    /// A row is known.
-    pub fn row(&self, row: &Row) {
+    /// A row is known, of Postern or of another system.
+    pub fn row(&self, system: Option<&str>, row: &Row) {
         let summary = &row.summary;
-        let unit = row.what();
+        let mut unit = row.what().to_string();
+        for beside in &row.beside {
+            unit += &format!(", {} times {}", beside.ratio, beside.id);
+        }
+        let id = match system {
+            Some(name) => format!("{name}: {}", row.id),
+            None => row.id.clone(),
+        };
         let limit = row.limit.as_ref();
         let limit = limit.map_or(String::new(), |limit| format!("{:.2}", limit.ratio));
         let peers: String = self
             .peers
             .iter()
-            .map(|peer| match peer.figures.get(&row.id) {
-                Some(figure) => format!(" {:>11}", format!("({figure})")),
-                None => format!(" {:>11}", ""),
+            .map(|peer| {
+                let figure = peer.beside(&row.id, |figure| figure.to_string());
+                let figure = figure.filter(|_| system.is_none());
+                format!(" {:>11}", figure.unwrap_or_default())
             })
             .collect();
         self.print(&format!(
             "{:<width$} {:>11} {:>11} {:>11} {:>11} {:>10.3} {:>7} {limit:>7}{peers} {unit}",
-            row.id,
+            id,
             summary.min,
             summary.median,
             summary.p99,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
 use super::expect;
-use super::linux::Linux;
+use super::script::Script;
 use crate::network;
 use crate::paths;
 use crate::qemu::Options;
@@ -54,11 +54,6 @@ pub const FIGURES: [Figure; 2] = [
         factor: 4.0,
     },
 ];
-
-/// The names of all.
-pub fn ids() -> String {
-    FIGURES.map(|figure| figure.id).join(", ")
-}
 
 impl Figure {
     /// The median of several rounds.
@@ -152,11 +147,11 @@ impl Served {
     /// busybox' `httpd` on Linux; the file is in its memory.
     ///
     /// # Errors
-    /// As [`Linux::new`] and [`Linux::boot`].
+    /// As [`Script::new`] and [`Script::boot`].
     pub fn linux() -> Result<Served> {
         let content = content();
         let (address, options) = options()?;
-        let mut linux = Linux::new()?;
+        let mut linux = Script::new()?;
         linux.module("virtio_pci")?;
         linux.module("virtio_net")?;
         linux.file("www/0", &content);

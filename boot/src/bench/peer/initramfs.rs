@@ -1,4 +1,4 @@
-//! A Linux system in memory: busybox, kernel modules, files, and a script that starts it.
+//! A Linux system in memory: its first program, kernel modules, and files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,6 @@ pub struct Initramfs {
 }
 
 impl Initramfs {
-    /// With busybox as `/bin/busybox`.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn new(busybox: &Path) -> Result<Initramfs> {
-        let mut system = Initramfs::default();
-        system.add("bin/busybox", true, read(busybox)?);
-        Ok(system)
-    }
-
     /// Adds a file.
     pub fn add(&mut self, path: &str, executable: bool, content: Vec<u8>) {
         self.files.push((path.into(), executable, content));

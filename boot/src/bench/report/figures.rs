@@ -89,6 +89,7 @@ fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
         legend: curves.iter().map(legend).collect(),
         says,
         only: format!(r"^read\.[a-z]+\.{device}\."),
+        peer: None,
     }))
 }
 
@@ -215,6 +216,7 @@ fn round_trip(results: &Results) -> Result<Option<Figure>> {
         drawings: vec![plot::bars(&[there, back])?],
         says,
         only: r"^ipc\.(oneway|loop|stage)\.".into(),
+        peer: None,
     }))
 }
 
@@ -255,6 +257,7 @@ fn family_of(results: &Results, title: &str, family: &str, says: &str) -> Result
             most.what()
         ),
         only: format!("^{}", family.replace('.', r"\.")),
+        peer: None,
     }))
 }
 
@@ -296,42 +299,47 @@ fn limits(results: &Results) -> Result<Option<Figure>> {
         ],
         says,
         only: "^(limit|trap|ipc|fault|read)".into(),
+        peer: None,
     }))
 }
 
 /// Ours and a peer's figures, for the same operation.
 fn beside(results: &Results, peer: &Peer) -> Result<Option<Figure>> {
-    let both = results
-        .results
-        .iter()
-        .filter(|row| row.clock == super::super::cli::Clock::Instructions);
-    let both: Vec<(&Row, u64)> = both
-        .filter_map(|row| Some((row, *peer.figures.get(&row.id)?)))
-        .collect();
-    if both.is_empty() {
+    let mut bars = Vec::new();
+    let (mut less, mut pairs) = (0, 0);
+    for figure in &peer.figures {
+        let ours = figure.beside.iter().filter_map(|id| results.row(id));
+        let ours: Vec<&Row> = ours
+            .filter(|row| peer.measured || row.is_instructions())
+            .collect();
+        let Some(most) = ours.iter().map(|row| row.summary.median).max() else {
+            continue;
+        };
+        let bar = |label, value: u64, colour| Bar {
+            label,
+            text: thousands(value as f64),
+            parts: vec![(colour, value as f64)],
+            full: most.max(figure.median).max(1) as f64,
+        };
+        bars.extend(
+            ours.iter()
+                .map(|row| bar(row.id.clone(), row.summary.median, 2)),
+        );
+        let times = ours.iter().map(|row| {
+            let times = figure.median as f64 / row.summary.median.max(1) as f64;
+            format!(", {times:.1} times")
+        });
+        let own = match figure.beside.contains(&figure.id) {
+            true => peer.name.clone(),
+            false => format!("{} {}", peer.name, figure.id),
+        };
+        bars.push(bar(own + &times.collect::<String>(), figure.median, 6));
+        let cheaper = ours.iter().filter(|row| row.summary.median < figure.median);
+        (less, pairs) = (less + cheaper.count(), pairs + ours.len());
+    }
+    if bars.is_empty() {
         return Ok(None);
     }
-    let mut bars = Vec::new();
-    for (row, theirs) in &both {
-        let ours = row.summary.median;
-        let full = ours.max(*theirs).max(1) as f64;
-        let times = *theirs as f64 / ours.max(1) as f64;
-        for (label, value, colour) in [
-            (row.id.clone(), ours, 2),
-            (format!("{}, {times:.1} times", peer.name), *theirs, 6),
-        ] {
-            bars.push(Bar {
-                label,
-                text: thousands(value as f64),
-                parts: vec![(colour, value as f64)],
-                full,
-            });
-        }
-    }
-    let less = both
-        .iter()
-        .filter(|(row, theirs)| row.summary.median < *theirs)
-        .count();
     Ok(Some(Figure {
         title: format!("Beside {}", peer.name),
         drawings: vec![plot::bars(&bars)?],
@@ -340,9 +348,9 @@ fn beside(results: &Results, peer: &Peer) -> Result<Option<Figure>> {
             (peer.name.clone(), css(COLOURS[6])),
         ],
         says: format!(
-            "Postern needs less for {less} of {}; the longer bar of each pair fills the width.",
-            both.len()
+            "Postern needs less in {less} of {pairs} comparisons; the longest bar of those that belong together fills the width.",
         ),
-        only: "^(trap|ipc|fault|irq|cap|space|thread|kernel)".into(),
+        only: "^(trap|ipc|fault|irq|cap|space|thread|kernel|read|write)".into(),
+        peer: peer.measured.then(|| peer.name.to_lowercase()),
     }))
 }

@@ -26,6 +26,8 @@ pub struct Figure {
     pub says: String,
     /// The expression for `--only` that measures this again.
     pub only: String,
+    /// The system that is measured beside Postern for it.
+    pub peer: Option<String>,
 }
 
 /// Writes `report.html` in `folder`, which exists.
@@ -33,7 +35,7 @@ pub struct Figure {
 /// # Errors
 /// It cannot be drawn or written.
 pub fn save(results: &Results, folder: &Path) -> Result<()> {
-    let page = page(results, &peers::known()?)?;
+    let page = page(results, &peers::of(results)?)?;
     paths::write(&folder.join("report.html"), page.as_bytes())
 }
 
@@ -72,7 +74,7 @@ pub fn page(results: &Results, peers: &[Peer]) -> Result<String> {
                     reading it costs, subtracted already."
                 }
                 (table(results))
-                @for peer in peers { p { (peer.name) ": " (peer.source) "." } }
+                @for peer in peers { p { (peer.origin()) } }
             }
         }
     };
@@ -96,7 +98,7 @@ impl Figure {
                 }
                 figcaption {
                     p { (self.says) }
-                    code { "cargo bench -- --only '" (self.only) "'" }
+                    code { "cargo bench -- --only '" (self.only) "'" @if let Some(peer) = &self.peer { " --peer " (peer) } }
                 }
             }
         }
@@ -114,10 +116,11 @@ fn table(results: &Results) -> Markup {
                         }
                     }
                 }
-                @for row in &results.results {
+                @let others = results.others.iter().flat_map(|other| other.results.iter().map(|row| (Some(&other.name), row)));
+                @for (system, row) in results.results.iter().map(|row| (None, row)).chain(others) {
                     @let figures = &row.summary;
                     tr title=[row.note.as_ref()] {
-                        td { code { (row.id) } }
+                        td { @if let Some(name) = system { (name) ": " } code { (row.id) } }
                         @for value in [figures.median, figures.min, figures.p99, figures.max] { td { (value) } }
                         td { (figures.stddev) }
                         td { (figures.n) }
