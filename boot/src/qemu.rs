@@ -255,6 +255,11 @@ fn machine(options: &Options) -> Result<Command> {
             "-device",
             "virtio-blk-pci,drive=null,disable-legacy=on,ioeventfd=off",
         ]);
+        // A frame leaves in the processor's own time, and its answer comes then.
+        if options.icount {
+            command.args(["-global", "virtio-net-pci.ioeventfd=off"]);
+            command.args(["-global", "virtio-net-device.tx=timer"]);
+        }
     }
     Ok(command)
 }

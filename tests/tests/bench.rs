@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use postern::bench::cli::Arguments;
-use postern::bench::compare::{Change, Comparison, tolerance};
+use postern::bench::compare::{Change, Comparison, TOLERANCE};
 use postern::bench::limits::Limits;
 use postern::bench::results::Results;
 use postern::bench::{ids, stages, suite};
@@ -23,9 +23,9 @@ fn arguments(words: &[&str], out: &Path) -> Arguments {
     Arguments::typed(&words).expect("they are well formed")
 }
 
-/// Measures the ids that match `only`.
-fn measure(only: &str, out: &Path) -> Results {
-    let arguments = arguments(&["--quick", "--only", only], out);
+/// Measures what `--quick` promises.
+fn measure(out: &Path) -> Results {
+    let arguments = arguments(&["--quick"], out);
     let ids = arguments.ids().expect("there are some");
     let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
     assert_eq!(status, Status::Success);
@@ -44,7 +44,7 @@ fn same(first: &Results, second: &Results) {
         let earlier = first.row(&row.id).expect("the first run has all");
         if ids::find(&row.id).is_some_and(|id| id.device) {
             let (one, other) = (earlier.summary.median, row.summary.median);
-            let most = one.max(other) as f64 * tolerance(&row.id) / 100.0;
+            let most = one.max(other) as f64 * TOLERANCE / 100.0;
             assert!(
                 one.abs_diff(other) as f64 <= most,
                 "{earlier:?} and {row:?}"
@@ -60,7 +60,7 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let _alone = ALONE.lock();
     let _seat = seat();
     let folder = tempfile::tempdir().expect("a folder");
-    let first = measure("", folder.path());
+    let first = measure(folder.path());
     let written = Results::load(&folder.path().join("results.json"));
     assert_eq!(written.expect("it is written"), first);
     let limits = Limits::load(&file("bench-limits.toml")).expect("it is sound");
@@ -69,11 +69,7 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let comparison = Comparison::new(&baseline, &first);
     println!("{comparison}");
     assert_eq!(comparison.regressions(), Vec::<&Change>::new());
-    let again = measure(
-        "^(limit|trap|fault|irq|ipc|cap|space|thread|read)",
-        folder.path(),
-    );
-    same(&first, &again);
+    same(&first, &measure(folder.path()));
 
     let median = |id: &str| {
         let row = first.row(id);

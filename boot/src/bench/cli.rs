@@ -29,11 +29,11 @@ pub struct Arguments {
     /// List the ids and what they measure
     #[arg(long)]
     pub list: bool,
-    /// Fewer samples
+    /// Fewer samples; and, unless --only picks them, only some sizes of reads and writes
     #[arg(long)]
     pub quick: bool,
     /// Print what changed since an earlier run; on the instruction clock, and for the same compiler, a median that grew by more
-    /// than 2% (10% with a device) makes the exit status 1
+    /// than 2% makes the exit status 1
     #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
     pub compare: Option<PathBuf>,
     /// Make the README's table, the book's chapter of results and the tests' baseline from this run
@@ -91,7 +91,10 @@ impl Arguments {
     /// None is.
     pub fn ids(&self) -> Result<Vec<&'static Id>> {
         let wanted = |id: &&Id| {
-            let matches = self.only.as_ref().is_none_or(|only| only.is_match(id.name));
+            let matches = match &self.only {
+                Some(only) => only.is_match(id.name),
+                None => id.quick || !self.quick,
+            };
             matches && (self.clock == Clock::Instructions || id.source.has_time())
         };
         let wanted: Vec<_> = ids::ALL.iter().filter(wanted).collect();
@@ -158,6 +161,12 @@ mod tests {
             ["trap.null"]
         );
         assert_eq!(names(&[]).expect("all are there").len(), ids::ALL.len());
+        let quick = names(&["--quick"]).expect("some are there");
+        assert!(quick.contains(&"trap.null") && quick.contains(&"read.ipc.disk.4096"));
+        let left_out = "read.ipc.disk.256";
+        assert!(!quick.contains(&left_out));
+        let picked = names(&["--quick", "--only", "^read.ipc.disk.256$"]);
+        assert_eq!(picked.expect("it is there"), [left_out]);
         assert!(names(&["--only", "nothing"]).is_err());
         assert!(names(&["--only", "("]).is_err());
         assert!(Arguments::typed(&["--publish"]).is_ok());

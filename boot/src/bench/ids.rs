@@ -49,6 +49,8 @@ pub struct Id {
     pub unit: &'static str,
     /// A device has a part in it, so that it may differ from run to run.
     pub device: bool,
+    /// `--quick` measures it unasked.
+    pub quick: bool,
     /// For the person.
     pub about: &'static str,
 }
@@ -59,6 +61,7 @@ const fn id(name: &'static str, source: Source, about: &'static str) -> Id {
         source,
         unit: "ticks",
         device: false,
+        quick: true,
         about,
     }
 }

@@ -18,6 +18,9 @@ const SIZES: [usize; 12] = [
     1 << 20,
 ];
 
+/// Those of `--quick`: an answer in registers, the smallest frame, a page, and many; of 1 MiB only what no processor copies.
+const QUICK: [usize; 5] = [0, 1, 64, 4096, 65536];
+
 /// Bytes of a disk's sector: the device moves whole ones.
 const SECTOR: usize = 512;
 
@@ -181,6 +184,7 @@ fn id(verb: &str, structure: &Structure, device: &Device, size: usize, way: Opti
         source: structure.source.unwrap_or(device.server),
         unit: "ticks",
         device: device.hardware,
+        quick: QUICK.contains(&size) || way == Some(&SHARED),
         about: about.leak(),
     }
 }
