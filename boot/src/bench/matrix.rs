@@ -18,8 +18,10 @@ const SIZES: [usize; 12] = [
     1 << 20,
 ];
 
-/// Those of `--quick`: an answer in registers, the smallest frame, a page, and many; of 1 MiB only what no processor copies.
+/// Those of `--quick`: an answer in registers, the smallest frame, a page, and many.
 const QUICK: [usize; 5] = [0, 1, 64, 4096, 65536];
+/// And the largest, where the device moves it itself.
+const LARGEST: usize = 1 << 20;
 
 /// Bytes of a disk's sector: the device moves whole ones.
 const SECTOR: usize = 512;
@@ -184,7 +186,7 @@ fn id(verb: &str, structure: &Structure, device: &Device, size: usize, way: Opti
         source: structure.source.unwrap_or(device.server),
         unit: "ticks",
         device: device.hardware,
-        quick: QUICK.contains(&size) || way == Some(&SHARED),
+        quick: QUICK.contains(&size) || size == LARGEST && way == Some(&SHARED),
         about: about.leak(),
     }
 }
