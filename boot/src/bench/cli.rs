@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{self, Id};
 use crate::paths;
+use crate::qemu::Emulator;
 use crate::status::Status;
 
 /// Measures what crossings of the kernel cost.
@@ -23,6 +24,12 @@ pub struct Arguments {
     /// What to count
     #[arg(long, value_enum, default_value_t)]
     pub clock: Clock,
+    /// Processor model, as the emulator names them [default: max, or host with KVM; Bochs: tigerlake]
+    #[arg(long, value_name = "MODEL", conflicts_with = "peer")]
+    pub cpu: Option<String>,
+    /// What emulates the machine. Bochs has PCIDs and measures a part: what needs neither virtio, flash nor a debugger
+    #[arg(long, value_enum, default_value_t, conflicts_with = "peer")]
+    pub emulator: Emulator,
     /// Folder for results.json, results.csv and report.html [default: target/bench]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -37,7 +44,7 @@ pub struct Arguments {
     #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
     pub compare: Option<PathBuf>,
     /// Make the README's table, the book's chapter of results and the tests' baseline from this run
-    #[arg(long, conflicts_with_all = ["only", "quick", "peer", "clock"])]
+    #[arg(long, conflicts_with_all = ["only", "quick", "peer", "clock", "cpu", "emulator"])]
     pub publish: bool,
     /// Measure what another system on the same emulator can do, too, and only that (ids `http.…`)
     #[arg(long, value_enum)]
@@ -95,15 +102,18 @@ impl Arguments {
                 Some(only) => only.is_match(id.name),
                 None => id.quick || !self.quick,
             };
-            matches && (self.clock == Clock::Instructions || id.source.has_time())
+            let has_clock = self.clock == Clock::Instructions || id.source.has_time();
+            let has_devices = self.emulator == Emulator::Qemu || id.on_any_pc;
+            matches && has_clock && has_devices
         };
         let wanted: Vec<_> = ids::ALL.iter().filter(wanted).collect();
         ensure!(
             !wanted.is_empty(),
             "no id matches (--list shows those there are{})",
-            match self.clock {
-                Clock::Instructions => "",
-                Clock::Time => "; some have no time",
+            match (self.clock, self.emulator) {
+                (_, Emulator::Bochs) => "; Bochs measures some of them",
+                (Clock::Time, _) => "; some have no time",
+                (Clock::Instructions, _) => "",
             }
         );
         Ok(wanted)
@@ -171,11 +181,23 @@ mod tests {
         assert!(names(&["--only", "("]).is_err());
         assert!(Arguments::typed(&["--publish"]).is_ok());
         for less in [
+            ["--publish", "--cpu=Haswell"],
+            ["--publish", "--emulator=bochs"],
             ["--publish", "--quick"],
             ["--publish", "--clock=time"],
             ["--publish", "--only=trap"],
         ] {
             assert!(Arguments::typed(&less).is_err(), "{less:?}");
+        }
+        let in_bochs = names(&["--emulator", "bochs"]).expect("some are there");
+        for (id, there) in [
+            ("switch.cr3_pcid", true),
+            ("ipc.roundtrip.cross.0", true),
+            ("read.trap.null.0", true),
+            ("read.ipc.disk.4096", false),
+            ("irq.to_server", false),
+        ] {
+            assert_eq!(in_bochs.contains(&id), there, "{id}");
         }
         let with_time = names(&["--clock", "time"]).expect("some are there");
         assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));

@@ -51,6 +51,8 @@ pub struct Id {
     pub device: bool,
     /// `--quick` measures it unasked.
     pub quick: bool,
+    /// It needs no more than a PC has: no virtio, no flash, no debugger.
+    pub on_any_pc: bool,
     /// For the person.
     pub about: &'static str,
 }
@@ -62,6 +64,7 @@ const fn id(name: &'static str, source: Source, about: &'static str) -> Id {
         unit: "ticks",
         device: false,
         quick: true,
+        on_any_pc: matches!(source, Limits | Crossings | File),
         about,
     }
 }

@@ -76,6 +76,8 @@ struct Device {
     server: Source,
     /// Whether the emulator's device answers at a time of its own: flash and keyboard answer within the instruction that asks.
     hardware: bool,
+    /// Whether every PC has it.
+    common: bool,
     /// Which sizes can be read and written.
     reads: fn(usize) -> bool,
     writes: fn(usize) -> bool,
@@ -88,6 +90,7 @@ const DEVICES: [Device; 5] = [
         name: "null",
         server: Source::Reads,
         hardware: false,
+        common: true,
         reads: |_| true,
         writes: |size| size > 0,
         // Two registers hold so much.
@@ -103,6 +106,7 @@ const DEVICES: [Device; 5] = [
         name: "disk",
         server: Source::Reads,
         hardware: true,
+        common: false,
         reads: |size| size > 0,
         writes: whole_sectors,
         ways: |size| {
@@ -117,6 +121,7 @@ const DEVICES: [Device; 5] = [
         name: "flash",
         server: Source::Reads,
         hardware: false,
+        common: false,
         reads: |size| (1..=FLASH).contains(&size),
         writes: |size| (1..=BLOCK).contains(&size),
         ways: |_| &[],
@@ -126,6 +131,7 @@ const DEVICES: [Device; 5] = [
         name: "keyboard",
         server: Source::Reads,
         hardware: false,
+        common: true,
         reads: |size| size == 1,
         writes: |_| false,
         ways: |_| &[],
@@ -135,6 +141,7 @@ const DEVICES: [Device; 5] = [
         name: "net",
         server: Source::Frames,
         hardware: true,
+        common: false,
         reads: is_frame,
         writes: is_frame,
         ways: |_| &[],
@@ -187,6 +194,7 @@ fn id(verb: &str, structure: &Structure, device: &Device, size: usize, way: Opti
         unit: "ticks",
         device: device.hardware,
         quick: QUICK.contains(&size) || size == LARGEST && way == Some(&SHARED),
+        on_any_pc: device.common,
         about: about.leak(),
     }
 }
