@@ -36,14 +36,16 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares medians. The gate holds for the instruction clock and one compiler.
+    /// Compares medians. The gate holds for the instruction clock, one compiler, one emulator and one processor model.
     pub fn new(old: &Results, new: &Results) -> Comparison {
-        let (before, now) = (&old.machine.compiler, &new.machine.compiler);
-        let ungated = (before != now).then(|| {
-            format!(
-                "no gate: the earlier run's guest was compiled by {before}, this one's by {now}"
-            )
-        });
+        let about = |results: &Results| {
+            let machine = &results.machine;
+            let (compiler, emulator, cpu) = (&machine.compiler, &machine.emulator, &machine.cpu);
+            format!("compiled by {compiler} and run by {emulator} as CPU {cpu}")
+        };
+        let (before, now) = (about(old), about(new));
+        let ungated = (before != now)
+            .then(|| format!("no gate: the earlier run's guest was {before}, this one's {now}"));
         let mut comparison = Comparison {
             changes: Vec::new(),
             same: 0,

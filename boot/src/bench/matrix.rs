@@ -76,7 +76,7 @@ struct Device {
     server: Source,
     /// Whether the emulator's device answers at a time of its own: flash and keyboard answer within the instruction that asks.
     hardware: bool,
-    /// Whether every PC has it.
+    /// Whether it answers alike on every PC (the controller of a keyboard takes its time, on some).
     common: bool,
     /// Which sizes can be read and written.
     reads: fn(usize) -> bool,
@@ -131,7 +131,7 @@ const DEVICES: [Device; 5] = [
         name: "keyboard",
         server: Source::Reads,
         hardware: false,
-        common: true,
+        common: false,
         reads: |size| size == 1,
         writes: |_| false,
         ways: |_| &[],
