@@ -25,6 +25,11 @@ const LARGEST_HOST: u64 = 2048;
 const BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
 const VGA_BIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
 
+/// The processor model of a machine.
+pub fn processor(options: &Options) -> &str {
+    options.cpu.as_deref().unwrap_or(PROCESSOR)
+}
+
 /// Finds Bochs, or installs it.
 pub fn ensure() -> Result<()> {
     let files = [BIOS, VGA_BIOS].map(Path::new);
@@ -74,7 +79,7 @@ pub struct Bochs {
 pub fn prepare(options: &Options, image: &Path) -> Result<Bochs> {
     let folder = tempfile::tempdir_in(paths::state()?).context("cannot make a folder for Bochs")?;
     let path = |name: &str| folder.path().join(name);
-    let processor = options.cpu.as_deref().unwrap_or(PROCESSOR);
+    let processor = processor(options);
     let known = processors()?;
     if !known.iter().any(|model| model == processor) {
         bail!("--cpu {processor}: Bochs knows {}", known.join(", "));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use bootinfo::archive;
@@ -122,7 +123,11 @@ fn build_instances(system: &System) -> Result<Image> {
     })
 }
 
-/// One inner cargo call: features unify within it, so kernel and user programs must not share one.
+/// The call that made each binary, by its folder and package, in this process.
+static MADE: Mutex<BTreeMap<(PathBuf, String), String>> = Mutex::new(BTreeMap::new());
+
+/// One inner cargo call: features unify within it, so kernel and user programs must not share one. What a process has compiled
+/// it does not compile again, unless another call, with other features perhaps, has made one of the binaries since.
 fn compile(
     toolchain: &Toolchain,
     what: &str,
@@ -138,12 +143,24 @@ fn compile(
         command.args(["--features", &features.join(",")]);
     }
     command.arg("--bins");
+    let call = format!("{command:?}");
+    let folder = target(frames, features);
+    let binaries = packages.iter().map(|name| (folder.clone(), name.clone()));
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if binaries
+        .clone()
+        .all(|binary| made.get(&binary) == Some(&call))
+    {
+        return Ok(());
+    }
     Step {
         title: &format!("building {what}"),
         busy: "Compiling",
         limit: None,
     }
-    .run(&mut command)
+    .run(&mut command)?;
+    made.extend(binaries.map(|binary| (binary, call.clone())));
+    Ok(())
 }
 
 /// Where programs of a kind are built.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use postern::bench::cli::Arguments;
-use postern::bench::compare::{Change, Comparison, tolerance};
+use postern::bench::compare::{Change, Comparison, TOLERANCE};
 use postern::bench::limits::Limits;
 use postern::bench::results::Results;
 use postern::bench::{ids, stages, suite};
@@ -23,9 +23,10 @@ fn arguments(words: &[&str], out: &Path) -> Arguments {
     Arguments::typed(&words).expect("they are well formed")
 }
 
-/// Measures the ids that match `only`.
-fn measure(only: &str, out: &Path) -> Results {
-    let arguments = arguments(&["--quick", "--only", only], out);
+/// Measures what `--quick` promises, or what `more` says.
+fn measure(more: &[&str], out: &Path) -> Results {
+    let words: Vec<&str> = ["--quick"].iter().chain(more).copied().collect();
+    let arguments = arguments(&words, out);
     let ids = arguments.ids().expect("there are some");
     let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
     assert_eq!(status, Status::Success);
@@ -44,7 +45,7 @@ fn same(first: &Results, second: &Results) {
         let earlier = first.row(&row.id).expect("the first run has all");
         if ids::find(&row.id).is_some_and(|id| id.device) {
             let (one, other) = (earlier.summary.median, row.summary.median);
-            let most = one.max(other) as f64 * tolerance(&row.id) / 100.0;
+            let most = one.max(other) as f64 * TOLERANCE / 100.0;
             assert!(
                 one.abs_diff(other) as f64 <= most,
                 "{earlier:?} and {row:?}"
@@ -60,7 +61,7 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let _alone = ALONE.lock();
     let _seat = seat();
     let folder = tempfile::tempdir().expect("a folder");
-    let first = measure("", folder.path());
+    let first = measure(&[], folder.path());
     let written = Results::load(&folder.path().join("results.json"));
     assert_eq!(written.expect("it is written"), first);
     let limits = Limits::load(&file("bench-limits.toml")).expect("it is sound");
@@ -69,11 +70,7 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     let comparison = Comparison::new(&baseline, &first);
     println!("{comparison}");
     assert_eq!(comparison.regressions(), Vec::<&Change>::new());
-    let again = measure(
-        "^(limit|trap|fault|irq|ipc|cap|space|thread|read)",
-        folder.path(),
-    );
-    same(&first, &again);
+    same(&first, &measure(&[], folder.path()));
 
     let median = |id: &str| {
         let row = first.row(id);
@@ -108,6 +105,44 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
     assert!(median("ipc.roundtrip.traced") > median("ipc.roundtrip.cross.0"));
     assert!(median("limit.crossing") < median("trap.null"));
     assert!(median("limit.roundtrip.cross") < median("ipc.roundtrip.cross.0"));
+}
+
+/// Another processor, and another emulator, measure all that they promise; and an instruction is an instruction in each.
+#[test]
+fn other_processors_and_bochs_complete() {
+    let _alone = ALONE.lock();
+    let _seat = seat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let only = match std::env::var_os("POSTERN_LONG") {
+        Some(_) => "",
+        None => {
+            r"^(limit\.(c|r.*cross$)|switch|trap|ipc\.roundtrip\.cross|cap|fault\.r|read\.[ti].*\.null\.0$)"
+        }
+    };
+    let [haswell, bochs] = [["--cpu", "Haswell"], ["--emulator", "bochs"]].map(|which| {
+        let words = [&which[..], &["--only", only][..]].concat();
+        measure(&words, folder.path())
+    });
+    let cpus = [&haswell, &bochs].map(|run| run.machine.cpu.as_str());
+    assert_eq!(cpus, ["Haswell", "tigerlake"]);
+    // QEMU emulates no PCIDs.
+    let absent = haswell.absent.iter().map(|absent| absent.id.as_str());
+    assert!(absent.collect::<Vec<_>>().contains(&"switch.cr3_pcid"));
+    assert_eq!(bochs.absent, []);
+    let median = |run: &Results, id: &str| run.row(id).map(|row| row.summary.median);
+    assert_eq!(median(&bochs, "switch.cr3_pcid"), Some(1));
+    for id in [
+        "limit.crossing",
+        "limit.roundtrip.cross",
+        "trap.null",
+        "ipc.roundtrip.cross.0",
+        "cap.mint_delete",
+        "read.trap.null.0",
+        "read.ipc.null.0",
+    ] {
+        let both = [&haswell, &bochs].map(|run| median(run, id));
+        assert!(both[0].is_some() && both[0] == both[1], "{id}: {both:?}");
+    }
 }
 
 /// Kills the QEMU that this process has started.
@@ -174,6 +209,12 @@ fn what_cannot_work_is_said_before_anything_boots() {
     let missing = self::arguments(&["--compare", "/nowhere/old.json"], folder.path());
     let error = suite::run(&missing).unwrap_err().to_string();
     assert!(error.contains("cannot read /nowhere/old.json"), "{error}");
+    let bochs = self::arguments(&["--emulator=bochs", "--clock=time"], folder.path());
+    let error = suite::run(&bochs).unwrap_err().to_string();
+    assert!(
+        error.contains("--clock time needs --emulator qemu"),
+        "{error}"
+    );
     for words in [["--clock", "cycles"], ["--only", "("], ["--fast", "x"]] {
         assert!(Arguments::typed(&words).is_err(), "{words:?}");
     }

@@ -1,15 +1,11 @@
-//! The three structures are made of the same drivers, return the same bytes, and cost what they should.
+//! The three structures are made of the same drivers and return the same bytes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-use postern::bench::cli::Arguments;
 use postern::bench::guest::{Lines, Said};
-use postern::bench::limits::Limits;
-use postern::bench::results::Results;
 use postern::bench::ring0;
-use postern::bench::suite;
 use postern::qemu::Options;
 use postern::run::{self, Booted, Outcome};
 use postern::status::Status;
@@ -177,45 +173,4 @@ fn the_drivers_are_the_same_in_all_three() {
             assert_eq!(files(&kernels, binary, driver), own, "{driver} in {binary}");
         }
     }
-}
-
-/// Measures the ids that match `only`.
-fn measure(only: &str) -> Results {
-    let folder = tempfile::tempdir().expect("a folder");
-    let out = folder.path().to_str().expect("a plain name");
-    let arguments = Arguments::typed(&["--quick", "--only", only, "--out", out]);
-    let arguments = arguments.expect("they are well formed");
-    let ids = arguments.ids().expect("there are some");
-    let (results, status) = suite::collect(&arguments, &ids).expect("the suite runs");
-    assert_eq!(status, Status::Success);
-    results
-}
-
-#[test]
-fn figures_are_the_same_in_every_run_and_within_their_limits() {
-    let _seat = seat();
-    // A write of the network's server also takes back what was sent before, sometimes one frame and sometimes two.
-    let only = r"^((read|write)\.(call|trap|ipc)\.(null\.(0|64)$|disk\.4096|flash\.64$)|read\.(call|trap|ipc)\.(keyboard|net\.64$))";
-    let (first, second) = (measure(only), measure(only));
-    assert_eq!(first.results.len(), second.results.len());
-    for (one, other) in first.results.iter().zip(&second.results) {
-        if ![".disk.", ".net."]
-            .iter()
-            .any(|device| one.id.contains(device))
-        {
-            assert_eq!(one, other);
-        } else {
-            let (one_median, other_median) = (one.summary.median, other.summary.median);
-            let difference = one_median.abs_diff(other_median);
-            assert!(difference * 50 <= one_median, "{one:?} {other:?}");
-        }
-    }
-    let limits = Limits::load(&paths::root().join("tests/bench-limits.toml"));
-    let mut complaints = limits.expect("a sound file").complaints(&second);
-    complaints.retain(|complaint| {
-        ["read.call.", "read.trap.", "read.ipc.null."]
-            .iter()
-            .any(|id| complaint.starts_with(id))
-    });
-    assert!(complaints.is_empty(), "{complaints:#?}");
 }

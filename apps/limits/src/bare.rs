@@ -181,8 +181,7 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
             exit::LOADER_REFUSED
         }
     };
-    port::write(exit::PORT, 1, value as u64);
-    cpu::halt()
+    port::end_machine(value)
 }
 
 /// The command line is `NONCE SAMPLES`.
@@ -355,6 +354,5 @@ impl Write for Line {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     let _ = writeln!(Line, "limits: {info}");
-    port::write(exit::PORT, 1, exit::KERNEL_PANIC as u64);
-    cpu::halt()
+    port::end_machine(exit::KERNEL_PANIC)
 }

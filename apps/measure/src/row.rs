@@ -17,10 +17,10 @@ const BATCHED: usize = 4096;
 const BYTES: usize = 64 << 20;
 /// Samples that there are of any size, if so many are wanted.
 const FEWEST: usize = 32;
-/// Samples, at most, of rows that wait for a device, and bytes that it is asked for at once, at most: it takes its time for each
-/// request, and all samples are alike.
+/// Samples, at most, of rows with a device: it takes its time, and nearly all samples are alike.
 const WAITED: usize = 32;
-const REQUEST: usize = 64 << 10;
+/// Where few samples are wanted, such rows have one in so many of them.
+const FEWER: usize = 16;
 /// Samples of a write that erases: each takes an emulator long.
 const ERASED: usize = 8;
 /// What a read of nothing offers: an empty buffer would be asked for nowhere.
@@ -196,14 +196,7 @@ impl<'a> Row<'a> {
             }
             Verb::Read if self.device == "keyboard" => self.sampled(samples, port, typed),
             Verb::Read => self.sampled(samples, port, |port, part| port.read(part)),
-            Verb::Write => {
-                // Of a flash each write erases, or it would be none: bits can only be cleared.
-                let samples = match self.device {
-                    "flash" => samples.min(ERASED),
-                    _ => samples,
-                };
-                self.sampled(samples, port, |port, part| port.write(part))
-            }
+            Verb::Write => self.sampled(samples, port, |port, part| port.write(part)),
             Verb::Digest => {
                 self.prepare(port)?;
                 match self.device {
@@ -263,17 +256,20 @@ impl<'a> Row<'a> {
         port: &mut P,
         operation: impl Fn(&mut P, Range<usize>) -> Result<usize, P::Error>,
     ) -> Result<Samples, Failure> {
-        let (size, samples) = (
-            self.size,
-            samples.min((BYTES / self.size.max(1)).max(FEWEST)),
-        );
+        let size = self.size;
         if self.device == "null" {
+            let samples = samples.min((BYTES / size.max(1)).max(FEWEST));
             let batch = if size > BATCHED { 1 } else { BATCH };
             return clock::loops(samples, batch, || all(size, |part| operation(port, part)));
         }
+        let most = match (self.verb, self.device) {
+            // Each erases, or it would be none: bits can only be cleared.
+            (Verb::Write, "flash") => ERASED,
+            _ => WAITED,
+        };
         let port = RefCell::new(port);
         clock::singles(
-            samples.min(WAITED / size.div_ceil(REQUEST).clamp(1, 4)),
+            most.min(samples.div_ceil(FEWER)),
             || self.prepare(*port.borrow_mut()),
             || all(size, |part| operation(*port.borrow_mut(), part)),
         )

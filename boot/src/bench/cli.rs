@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{self, Id};
 use super::peer;
 use crate::paths;
+use crate::qemu::Emulator;
 use crate::status::Status;
 
 /// Measures what crossings of the kernel cost.
@@ -24,21 +25,27 @@ pub struct Arguments {
     /// What to count
     #[arg(long, value_enum, default_value_t)]
     pub clock: Clock,
+    /// Processor model, as the emulator names them [default: max, or host with KVM; Bochs: tigerlake]
+    #[arg(long, value_name = "MODEL", conflicts_with = "peer")]
+    pub cpu: Option<String>,
+    /// What emulates the machine. Bochs has PCIDs and measures a part: what needs neither virtio, flash nor a debugger
+    #[arg(long, value_enum, default_value_t, conflicts_with = "peer")]
+    pub emulator: Emulator,
     /// Folder for results.json, results.csv and report.html [default: target/bench]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// List the ids and what they measure
     #[arg(long)]
     pub list: bool,
-    /// Fewer samples
+    /// Fewer samples; and, unless --only picks them, only some sizes of reads and writes
     #[arg(long)]
     pub quick: bool,
     /// Print what changed since an earlier run; on the instruction clock, and for the same compiler, a median that grew by more
-    /// than 2% (10% with a device) makes the exit status 1
+    /// than 2% makes the exit status 1
     #[arg(long, value_name = "OLD.json", conflicts_with = "peer")]
     pub compare: Option<PathBuf>,
     /// Make the README's table, the book's chapter of results and the tests' baseline from this run
-    #[arg(long, conflicts_with_all = ["only", "quick", "clock"])]
+    #[arg(long, conflicts_with_all = ["only", "quick", "clock", "cpu", "emulator"])]
     pub publish: bool,
     /// Measure another system on the same emulator, too: only what both can do, unless all is measured for --publish
     #[arg(long, value_enum)]
@@ -96,25 +103,33 @@ impl Arguments {
     /// # Errors
     /// None is, nor anything that [`peer::web`] measures.
     pub fn ids(&self) -> Result<Vec<&'static Id>> {
+        let picked = |id: &Id| match &self.only {
+            Some(only) => only.is_match(id.name),
+            None => id.quick || !self.quick,
+        };
         let peers = peer::ids::LINUX.iter();
-        let peers = peers.filter(|id| self.peer.is_some() && self.wants(id.name));
+        let peers = peers.filter(|id| self.peer.is_some() && picked(id));
         let beside: Vec<_> = peers
             .clone()
             .flat_map(|id| peer::ids::beside(id.name))
             .collect();
         let own = |id: &&Id| match self.peer.is_none() || self.publish {
-            true => self.wants(id.name),
+            true => picked(id),
             false => beside.contains(&id.name),
         };
-        let has_clock = |id: &&Id| self.clock == Clock::Instructions || id.source.has_time();
+        let possible = |id: &&Id| {
+            let has_clock = self.clock == Clock::Instructions || id.source.has_time();
+            has_clock && (self.emulator == Emulator::Qemu || id.on_any_pc)
+        };
         let all = ids::ALL.iter().filter(own).chain(peers);
-        let wanted: Vec<_> = all.filter(has_clock).collect();
+        let wanted: Vec<_> = all.filter(possible).collect();
         ensure!(
             !wanted.is_empty() || !peer::web::wanted(self).is_empty(),
             "no id matches (--list shows those there are{})",
-            match self.clock {
-                Clock::Instructions => "",
-                Clock::Time => "; some have no time",
+            match (self.clock, self.emulator) {
+                (_, Emulator::Bochs) => "; Bochs measures some of them",
+                (Clock::Time, _) => "; some have no time",
+                (Clock::Instructions, _) => "",
             }
         );
         Ok(wanted)
@@ -175,10 +190,18 @@ mod tests {
             ["trap.null"]
         );
         assert_eq!(names(&[]).expect("all are there").len(), ids::ALL.len());
+        let quick = names(&["--quick"]).expect("some are there");
+        assert!(quick.contains(&"trap.null") && quick.contains(&"read.ipc.disk.4096"));
+        let left_out = "read.ipc.disk.256";
+        assert!(!quick.contains(&left_out));
+        let picked = names(&["--quick", "--only", "^read.ipc.disk.256$"]);
+        assert_eq!(picked.expect("it is there"), [left_out]);
         assert!(names(&["--only", "nothing"]).is_err());
         assert!(names(&["--only", "("]).is_err());
         assert!(Arguments::typed(&["--publish"]).is_ok());
         for less in [
+            ["--publish", "--cpu=Haswell"],
+            ["--publish", "--emulator=bochs"],
             ["--publish", "--quick"],
             ["--publish", "--clock=time"],
             ["--publish", "--only=trap"],
@@ -193,6 +216,16 @@ mod tests {
         assert!(names(&["--peer", "linux", "--only", "cap.revoke"]).is_err());
         let web = ["--peer", "linux", "--only", "^http.bulk$"];
         assert!(names(&web).expect("it is there").is_empty());
+        let in_bochs = names(&["--emulator", "bochs"]).expect("some are there");
+        for (id, there) in [
+            ("switch.cr3_pcid", true),
+            ("ipc.roundtrip.cross.0", true),
+            ("read.trap.null.0", true),
+            ("read.ipc.disk.4096", false),
+            ("irq.to_server", false),
+        ] {
+            assert_eq!(in_bochs.contains(&id), there, "{id}");
+        }
         let with_time = names(&["--clock", "time"]).expect("some are there");
         assert!(with_time.contains(&"trap.null") && !with_time.contains(&"kernel.text"));
     }

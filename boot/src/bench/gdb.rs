@@ -1,6 +1,6 @@
 //! The part of the GDB remote protocol that single-stepping needs (GDB manual, appendix E), over QEMU's stub.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Registers {
 
 /// A stopped guest.
 pub struct Gdb {
-    stream: UnixStream,
+    stream: BufReader<UnixStream>,
 }
 
 impl Gdb {
@@ -33,7 +33,9 @@ impl Gdb {
         let stream =
             UnixStream::connect(socket).context("cannot connect to QEMU's debugger port")?;
         stream.set_read_timeout(Some(LIMIT))?;
-        let mut gdb = Gdb { stream };
+        let mut gdb = Gdb {
+            stream: BufReader::new(stream),
+        };
         // Enable stepping (1) without masking interrupts (2) and timers (4).
         gdb.send("Qqemu.sstep=1")?;
         let mut answer = gdb.receive()?;
@@ -100,7 +102,10 @@ impl Gdb {
 
     fn send(&mut self, packet: &str) -> Result<()> {
         let sum = packet.bytes().fold(0u8, u8::wrapping_add);
-        write!(self.stream, "${packet}#{sum:02x}").context("QEMU's debugger port is closed")
+        // In one piece, with the acknowledgement of the answer before: each piece is a turn of the emulator's.
+        let text = format!("+${packet}#{sum:02x}");
+        let sent = self.stream.get_mut().write_all(text.as_bytes());
+        sent.context("QEMU's debugger port is closed")
     }
 
     fn receive(&mut self) -> Result<String> {
@@ -121,7 +126,6 @@ impl Gdb {
         }
         let mut sum = [0; 2];
         self.stream.read_exact(&mut sum)?;
-        self.stream.write_all(b"+")?;
         Ok(answer.unwrap_or_default())
     }
 }
@@ -171,7 +175,10 @@ mod tests {
             }
             (asked, other)
         });
-        (Gdb { stream }, thread)
+        let gdb = Gdb {
+            stream: BufReader::new(stream),
+        };
+        (gdb, thread)
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub struct Id {
     pub unit: &'static str,
     /// A device has a part in it, so that it may differ from run to run.
     pub device: bool,
+    /// `--quick` measures it unasked.
+    pub quick: bool,
+    /// It needs no more than a PC has: no virtio, no flash, no debugger.
+    pub on_any_pc: bool,
     /// For the person.
     pub about: &'static str,
 }
@@ -71,6 +75,8 @@ const fn id(name: &'static str, source: Source, about: &'static str) -> Id {
         source,
         unit: "ticks",
         device: false,
+        quick: true,
+        on_any_pc: matches!(source, Limits | Crossings | File),
         about,
     }
 }

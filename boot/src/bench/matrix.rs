@@ -18,6 +18,11 @@ const SIZES: [usize; 12] = [
     1 << 20,
 ];
 
+/// Those of `--quick`: an answer in registers, the smallest frame, a page, and many.
+const QUICK: [usize; 5] = [0, 1, 64, 4096, 65536];
+/// And the largest, where the device moves it itself.
+const LARGEST: usize = 1 << 20;
+
 /// Bytes of a disk's sector: the device moves whole ones.
 const SECTOR: usize = 512;
 
@@ -71,6 +76,8 @@ struct Device {
     server: Source,
     /// Whether the emulator's device answers at a time of its own: flash and keyboard answer within the instruction that asks.
     hardware: bool,
+    /// Whether it answers alike on every PC (the controller of a keyboard takes its time, on some).
+    common: bool,
     /// Which sizes can be read and written.
     reads: fn(usize) -> bool,
     writes: fn(usize) -> bool,
@@ -83,6 +90,7 @@ const DEVICES: [Device; 5] = [
         name: "null",
         server: Source::Reads,
         hardware: false,
+        common: true,
         reads: |_| true,
         writes: |size| size > 0,
         // Two registers hold so much.
@@ -98,6 +106,7 @@ const DEVICES: [Device; 5] = [
         name: "disk",
         server: Source::Reads,
         hardware: true,
+        common: false,
         reads: |size| size > 0,
         writes: whole_sectors,
         ways: |size| {
@@ -112,6 +121,7 @@ const DEVICES: [Device; 5] = [
         name: "flash",
         server: Source::Reads,
         hardware: false,
+        common: false,
         reads: |size| (1..=FLASH).contains(&size),
         writes: |size| (1..=BLOCK).contains(&size),
         ways: |_| &[],
@@ -121,6 +131,7 @@ const DEVICES: [Device; 5] = [
         name: "keyboard",
         server: Source::Reads,
         hardware: false,
+        common: false,
         reads: |size| size == 1,
         writes: |_| false,
         ways: |_| &[],
@@ -130,6 +141,7 @@ const DEVICES: [Device; 5] = [
         name: "net",
         server: Source::Frames,
         hardware: true,
+        common: false,
         reads: is_frame,
         writes: is_frame,
         ways: |_| &[],
@@ -181,6 +193,8 @@ fn id(verb: &str, structure: &Structure, device: &Device, size: usize, way: Opti
         source: structure.source.unwrap_or(device.server),
         unit: "ticks",
         device: device.hardware,
+        quick: QUICK.contains(&size) || size == LARGEST && way == Some(&SHARED),
+        on_any_pc: device.common,
         about: about.leak(),
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo bench`: boots bench systems, collects what they measure, prints a table and writes `results.json`.
 //!
-//! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run), [`guest`] (what
+//! Read in this order: [`cli`] (options), [`ids`] (everything that can be measured), [`suite`] (the run) on a [`machine`], [`guest`] (what
 //! a bench system says), [`traced`], [`trace`], [`stages`] and [`gdb`] (what it does, instruction by instruction), [`stats`],
 //! [`results`] (the file) with [`least`] (which row is another's limit), [`table`] with [`peers`], [`report`] with [`curves`] (the page), [`publish`] (the book's chapter),
 //! [`compare`] and [`limits`] (what tests compare a run with), [`peer`] (another system in the same run). The method is in `docs/benchmarks.md`.
@@ -14,6 +14,7 @@ pub mod guest;
 pub mod ids;
 pub mod least;
 pub mod limits;
+pub mod machine;
 pub mod matrix;
 pub mod peer;
 pub mod peers;

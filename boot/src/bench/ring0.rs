@@ -11,8 +11,8 @@ use crate::flash::{self, Flash};
 use crate::network;
 use crate::system::System;
 
-/// A machine.
-#[derive(Debug)]
+/// A machine; by default one without devices that it would have to be told of.
+#[derive(Debug, Default)]
 pub struct Machine {
     /// QEMU's arguments beyond the usual.
     pub arguments: Vec<OsString>,

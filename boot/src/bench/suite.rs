@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection};
@@ -13,26 +11,24 @@ use super::compare::Comparison;
 use super::csv;
 use super::guest::{Lines, Measured, Said};
 use super::ids::{Id, Source};
+use super::machine;
 use super::peer::{self, measured};
 use super::peers;
 use super::publish;
 use super::report;
-use super::results::{Absent, Machine, Results, Row};
+use super::results::{Absent, Results, Row};
 use super::ring0;
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
 use super::volume;
-use crate::accelerator::Accelerator;
+use crate::exec;
 use crate::progress::note;
-use crate::qemu::{self, Options};
+use crate::qemu::{Emulator, Options};
 use crate::run::{self, Booted};
 use crate::status::Status;
 use crate::system::System;
-use crate::{exec, toolchain};
 
-/// No healthy boot of a bench system takes longer; it only ends those that hang.
-const LIMIT: Duration = Duration::from_secs(120);
 /// Ids that one boot measures at most, where they are words of a command line.
 const ONE_BOOT: usize = 60;
 /// Boots of the default system for `boot.prompt`.
@@ -96,19 +92,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 /// # Errors
 /// As [`run`].
 pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, Status)> {
-    qemu::ensure()?;
-    let mut options = Options {
-        icount: arguments.clock == Clock::Instructions,
-        read_only: true,
-        timeout: Some(LIMIT),
-        ..Options::default()
-    };
-    if options.icount {
-        options.accel = Accelerator::Tcg;
-    } else {
-        options.accel = options.accel.choose()?;
-    }
-    let results = Results::new(machine(&options, arguments.clock)?);
+    let options = machine::options(arguments)?;
+    let results = Results::new(machine::describe(&options, arguments.clock)?);
     // An unwritable folder is told before an hour is spent.
     results.save(&arguments.folder())?;
     let mut suite = Suite {
@@ -211,13 +196,13 @@ impl Suite {
         self.guest(&system, &nonce, &[], ids)
     }
 
-    /// Measures with a disk that answers at once.
+    /// Measures with a disk that has no more to do than to answer (Bochs has none).
     fn with_null_disk(
         &mut self,
         ids: &[&'static Id],
         measure: impl Fn(&mut Suite, &[&'static Id]) -> Result<()>,
     ) -> Result<()> {
-        self.options.null_disk = true;
+        self.options.null_disk = self.options.emulator == Emulator::Qemu;
         // A command line has room for so many.
         let measured = ids.chunks(ONE_BOOT).try_for_each(|ids| measure(self, ids));
         self.options.null_disk = false;
@@ -231,7 +216,10 @@ impl Suite {
 
     /// Boots drivers at ring 0 in the kernel's place.
     fn ring0(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
-        let machine = ring0::machine(None)?;
+        let machine = match self.options.emulator {
+            Emulator::Qemu => ring0::machine(None)?,
+            Emulator::Bochs => ring0::Machine::default(),
+        };
         let names = ids.iter().map(|id| format!(" {}", id.name));
         let words = machine.words.clone() + &names.collect::<String>();
         self.in_kernels_place(system, &words, &machine.arguments, ids)
@@ -246,9 +234,10 @@ impl Suite {
         ids: &[&'static Id],
     ) -> Result<()> {
         let nonce = exec::nonce();
-        let words = format!("{nonce} {} {words}", self.samples);
-        let more = [&["-append".into(), words.into()], arguments].concat();
-        self.guest(&System::load(system)?, &nonce, &more, ids)
+        self.options.append = format!("{nonce} {} {words}", self.samples);
+        let measured = self.guest(&System::load(system)?, &nonce, arguments, ids);
+        self.options.append.clear();
+        measured
     }
 
     /// Boots a bench system and takes what it says.
@@ -426,42 +415,4 @@ fn counted(id: &Id, counts: Counts) -> Measured {
 fn take(left: &mut Vec<&'static Id>, name: &str) -> Option<&'static Id> {
     let index = left.iter().position(|id| id.name == name)?;
     Some(left.remove(index))
-}
-
-/// What the run is measured on.
-fn machine(options: &Options, clock: Clock) -> Result<Machine> {
-    let kvm = options.accel == Accelerator::Kvm;
-    let accelerator = if kvm { "kvm" } else { "tcg" };
-    let host = host_processor();
-    let model = options.cpu.clone();
-    Ok(Machine {
-        emulator: "QEMU".into(),
-        version: first_line(Command::new(qemu::PROGRAM).arg("--version"))?,
-        cpu: model.unwrap_or_else(|| if kvm { "host" } else { "max" }.into()),
-        accelerator: accelerator.into(),
-        tick: match clock {
-            Clock::Instructions => "one guest instruction (-icount shift=0,sleep=off)".into(),
-            Clock::Time => format!("TSC ticks of CPU {host} under accelerator {accelerator}"),
-        },
-        compiler: first_line(Command::new(toolchain::ensure()?.rustc).arg("--version"))?,
-        host,
-    })
-}
-
-fn first_line(command: &mut Command) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {program}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or("unknown").to_string())
-}
-
-/// The processor's name, as Linux tells it.
-fn host_processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    name.map_or("unknown".into(), |(_, name)| name.into())
 }

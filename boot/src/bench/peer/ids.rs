@@ -29,6 +29,8 @@ pub static LINUX: LazyLock<Vec<Id>> = LazyLock::new(|| {
         source: Source::Linux,
         unit: "ticks",
         device: false,
+        quick: true,
+        on_any_pc: false,
         about,
     });
     let rows = ids::ALL.iter().filter(|id| is_row(id.name)).map(|id| Id {
