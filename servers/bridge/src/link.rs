@@ -138,6 +138,8 @@ impl<M: Memory> Link<M> {
             self.partner = partner;
             self.say(SEEN, 0);
             self.rewind();
+            // Whoever was there before may have written over it.
+            self.say(EPOCH, self.epoch);
             self.say(SEEN, partner);
         }
         self.up = partner != 0 && self.hear(SEEN) == self.epoch;
