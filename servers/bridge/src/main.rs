@@ -9,7 +9,6 @@ mod measure;
 mod program;
 mod servers;
 
-use alloc::format;
 use alloc::string::String;
 use libsys::rt;
 use libsys::serve::serve;
@@ -38,9 +37,7 @@ fn start() -> Result<(), String> {
             serve(&mut Exporting::new(end, names.collect()))
         }
         (Some("import"), Some(prefix)) => serve(&mut Importing::new(end, prefix)),
-        _ => Err(format!(
-            "its arguments are neither `export NAME…` nor `import PREFIX`"
-        )),
+        _ => Err("its arguments are neither `export NAME…` nor `import PREFIX`".into()),
     }
 }
 

@@ -360,7 +360,9 @@ fn waiting_can_end() {
 /// Answers that cannot be are not passed on.
 #[test]
 fn answers_are_checked() {
-    let nonsense: [(u32, fn(&mut Message)); 6] = [
+    /// What is done to a good answer.
+    type Spoil = fn(&mut Message);
+    let nonsense: [(u32, Spoil); 6] = [
         (READ, |answer| answer.id += 1),
         (READ, |answer| answer.id = u32::MAX),
         (READ, |answer| answer.length = 9),
