@@ -1,5 +1,6 @@
 //! What a manifest must fulfil. Each complaint names the program.
 
+use bootinfo::shim;
 use manifest::{Device, Manifest, Program};
 
 use crate::instances;
@@ -229,6 +230,7 @@ fn impossible(device: &Device) -> Option<String> {
             *count == 0 || u32::from(*base) + u32::from(*count) > 0x1_0000
         }
         Device::Irq { isa } => *isa > 15,
+        Device::Channel(number) => usize::from(*number) >= shim::CHANNELS,
         Device::Memory { base, size, .. } => {
             !base.is_multiple_of(PAGE)
                 || !size.is_multiple_of(PAGE)
@@ -265,6 +267,7 @@ fn overlap(one: &Device, other: &Device) -> bool {
         }
         (Device::Irq { isa }, Device::Irq { isa: isa2 }) => isa == isa2,
         (Device::Memory { kind, .. }, Device::Memory { kind: kind2, .. }) => kind == kind2,
+        (Device::Channel(number), Device::Channel(number2)) => number == number2,
         _ => false,
     }
 }
@@ -278,6 +281,7 @@ fn describe(device: &Device) -> String {
         } => format!("PCI device {vendor:04x}:{device:04x?} number {index}"),
         Device::Ports { base, count } => format!("port range {base:#x}, {count} long"),
         Device::Irq { isa } => format!("interrupt line {isa}"),
+        Device::Channel(number) => format!("end of channel {number}"),
         Device::Memory { kind, base, size } => {
             format!("{kind:?} memory at {base:#x}, {size:#x} long").to_lowercase()
         }

@@ -124,6 +124,7 @@ fn hardware(device: &Device) -> String {
         Device::Ports { base, count: 1 } => format!("port {base:#x}"),
         Device::Ports { base, count } => format!("ports {base:#x} to {:#x}", base + (count - 1)),
         Device::Irq { isa } => format!("interrupt {isa}"),
+        Device::Channel(number) => format!("channel {number}"),
         Device::Memory { kind, .. } => format!("{kind:?} memory").to_lowercase(),
     }
 }

@@ -42,6 +42,19 @@ pub fn complaints(manifest: &Manifest) -> Vec<String> {
             complaints.push(format!("instance {number}: share {share} is not 1 to 100"));
         }
     }
+    let channels = manifest.channels.len();
+    if channels > shim::CHANNELS {
+        let most = shim::CHANNELS;
+        complaints.push(format!("{channels} channels are more than {most}"));
+    }
+    for (number, channel) in manifest.channels.iter().enumerate() {
+        let [one, other] = channel.between;
+        if one == other || usize::from(one.max(other)) >= count {
+            complaints.push(format!(
+                "channel {number}: {one} and {other} are not two instances"
+            ));
+        }
+    }
     complaints
 }
 
@@ -59,6 +72,7 @@ pub fn files(system: &System, archives: &[&[u8]]) -> Result<BTreeMap<String, Vec
     let mut list = shim::Instances {
         primary: system.primary,
         instances: heapless::Vec::new(),
+        channels: system.manifest.channels.iter().map(|c| c.between).collect(),
     };
     let manifests = system.manifest.instances.iter().zip(&system.instances);
     for ((instance, inner), name) in manifests.zip(&names) {
@@ -82,12 +96,12 @@ pub fn files(system: &System, archives: &[&[u8]]) -> Result<BTreeMap<String, Vec
     Ok(files)
 }
 
-/// The devices of a system's programs, less what the shim emulates for everybody.
+/// The devices of a system's programs, less what the shim makes for everybody.
 fn devices<const N: usize>(manifest: &Manifest) -> Result<heapless::Vec<shim::Device, N>> {
     let all = manifest.programs.iter().flat_map(|p| &p.devices);
     let devices = all.filter_map(|device| match device {
         Device::Ports { base: 0x3f8, .. } | Device::Ports { base: 0x70, .. } => None,
-        Device::Irq { isa: 4 } => None,
+        Device::Irq { isa: 4 } | Device::Channel(_) => None,
         Device::Pci {
             vendor,
             device,
@@ -251,6 +265,21 @@ mod tests {
             (good.replace("0x4000000", "0x200000"), "memory"),
             (good.replace("share = 1", "share = 0"), "share 0"),
             (good.repeat(5), "5 instances"),
+            (
+                format!("{good}[[channel]]\nbetween = [0, 1]\n"),
+                "not two instances",
+            ),
+            (
+                format!("{good}{good}[[channel]]\nbetween = [1, 1]\n"),
+                "not two instances",
+            ),
+            (
+                format!(
+                    "{good}{good}{}",
+                    "[[channel]]\nbetween = [1, 0]\n".repeat(5)
+                ),
+                "5 channels",
+            ),
             (format!("kernel = 'limits'\n{good}"), "no kernel"),
         ] {
             let found = complaints(&manifest(&text));

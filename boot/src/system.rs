@@ -57,7 +57,9 @@ impl System {
         };
         system.check()?;
         for instance in &system.manifest.instances {
-            let inner = System::load(&instance.system)?;
+            let mut inner = System::load(&instance.system)?;
+            inner.manifest.programs.extend(instance.programs.clone());
+            inner.check()?;
             ensure!(
                 inner.instances.is_empty(),
                 "{}: the instance `{}` has instances itself",

@@ -7,12 +7,13 @@
 //! # Reading order
 //! [`pool`], [`partition`] and [`nested`] (whose memory is whose), [`sched`] (whose turn it is), [`exits`] and [`vcpu`] (why a guest
 //! stops, and what can be done with it then), [`instance`] (a guest), [`machine`] (all of them, and the answer to every exit),
-//! then what a guest sees: [`cpuid`], [`msr`], [`ports`], [`uart`], [`rtc`], [`lines`], [`pci`], [`console`], the one
-//! instruction that is decoded ([`decode`]). None of these touches the machine, and the tests run them on the host.
+//! then what a guest sees: [`cpuid`], [`msr`], [`ports`], [`uart`], [`rtc`], [`lines`], [`channel`], [`pci`], [`console`], the
+//! one instruction that is decoded ([`decode`]). None of these touches the machine, and the tests run them on the host.
 //! [`hardware`] is the machine: the only place for `unsafe`.
 #![no_std]
 #![deny(unsafe_code)]
 
+pub mod channel;
 pub mod console;
 pub mod cpuid;
 pub mod decode;

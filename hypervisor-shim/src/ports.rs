@@ -2,6 +2,9 @@
 
 use bootinfo::{exit, shim};
 
+/// The first port behind those of bells.
+const BELLS_END: u16 = shim::BELL_PORT + 4 * shim::CHANNELS as u16;
+
 /// What a port leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
@@ -21,6 +24,8 @@ pub enum Port {
     Control,
     /// See [`Port::Control`].
     ControlUpper,
+    /// The bell of a channel.
+    Bell(u8),
     /// The end of the machine.
     Exit,
     /// The keyboard controller's command port, which can reset the machine.
@@ -45,6 +50,9 @@ impl Port {
             (shim::LINE_PORT, 4) => Self::Line,
             (shim::CONTROL_PORT, 4) => Self::Control,
             (port, 4) if port == shim::CONTROL_PORT + 4 => Self::ControlUpper,
+            (shim::BELL_PORT..BELLS_END, 4) if port.is_multiple_of(4) => {
+                Self::Bell(((port - shim::BELL_PORT) / 4) as u8)
+            }
             (exit::PORT, _) => Self::Exit,
             (0x64, 1) => Self::Keyboard,
             (0x92 | 0xcf9, 1) => Self::Reset,
@@ -86,7 +94,7 @@ mod tests {
         let last: std::vec::Vec<u16> = free(0xfffe, 8).collect();
         assert_eq!(last, [0xfffe, 0xffff]);
         assert_eq!(free(5, 0).count(), 0);
-        for port in [0x64, 0x70, 0x71, 0x92, 0xf4, 0x3f8, 0xcf8, 0xcf9, 0xcfc, 0x5e0] {
+        for port in [0x64, 0x70, 0x71, 0x92, 0xf4, 0x3f8, 0xcf8, 0xcf9, 0xcfc, 0x5e0, 0x5fc] {
             assert!(free(0, 0xffff).all(|free| free != port), "{port:#x}");
         }
     }
@@ -97,6 +105,10 @@ mod tests {
         assert_eq!(Port::of(0xcfe, 4), Port::Foreign);
         assert_eq!(Port::of(0xcfe, 2), Port::PciData(2));
         assert_eq!(Port::of(0xcf9, 1), Port::Reset);
+        assert_eq!(Port::of(0x5f4, 4), Port::Bell(1));
+        assert_eq!(Port::of(0x5f2, 4), Port::Foreign);
+        assert_eq!(Port::of(0x5f0, 2), Port::Foreign);
+        assert_eq!(Port::of(0x600, 4), Port::Foreign);
         assert_eq!((ones(1), ones(2), ones(4)), (0xff, 0xffff, u32::MAX));
         assert!(resets(0xfe) && resets(0xd1) && !resets(0xd4) && !resets(0x20));
     }

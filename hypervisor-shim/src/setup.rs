@@ -6,6 +6,7 @@ use loader::archive::Archive;
 use loader::memory::PAGE;
 use loader::{Entry, Error, Map, Physical};
 
+use crate::channel::Channel;
 use crate::hardware::memory::Window;
 use crate::hardware::pci::Ports;
 use crate::instance::{Instance, SERIAL_LINE};
@@ -26,6 +27,11 @@ pub fn build<'a, V: Vcpu>(
     let (files, list) = instances(info, &pool.memory).map_err(|error| (0, error))?;
     let host = V::host(&mut pool, hz).map_err(|error| (0, error))?;
     let mut machine = Machine::new(info, pool, hz, list.primary.into());
+    for &ends in &list.channels {
+        let channel = Channel::new(ends, list.instances.len(), &mut machine.pool);
+        // The list holds no more than there is room for.
+        let _ = machine.channels.push(channel.map_err(|error| (ends[0].into(), error))?);
+    }
     for (number, wanted) in list.instances.iter().enumerate() {
         add(&mut machine, &host, &files, wanted).map_err(|error| (number, error))?;
     }
@@ -56,6 +62,9 @@ fn add<V: Vcpu>(
     let before = pool.map.size(MemoryKind::Loaded);
     let mut nested = Nested::new(V::FORMAT, pool)?;
     nested.memory(partition)?;
+    for (index, channel) in machine.channels.iter().enumerate() {
+        channel.map(index, number, &mut nested)?;
+    }
     let ports = nested.pool.take_ones(PORTS, "a guest's ports")?;
     let guest = Guest { number, nested: nested.root, ports };
     let vcpu = V::new(host, &guest, nested.pool)?;

@@ -14,10 +14,12 @@ pub struct Registers {
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Registers {
-    /// The memory of this program's only [`Device::Memory`], once. `None`: the machine has none, or it was taken.
+    /// The memory of this program's only [`Device::Memory`] or [`Device::Channel`], once. `None`: the machine has none, or it was
+    /// taken.
     pub fn take() -> Option<Self> {
         let device = rt::info().devices.iter().find_map(|device| match device {
             Device::Memory(memory) => *memory,
+            Device::Channel(channel) => channel.map(|channel| channel.memory),
             _ => None,
         })?;
         let taken = TAKEN.swap(true, Ordering::Relaxed);
@@ -29,6 +31,7 @@ impl Registers {
         self.device.size as usize
     }
 
+    /// Where `bytes` at `offset` are; they lie inside.
     fn address(&self, offset: usize, bytes: usize) -> usize {
         let inside = offset
             .checked_add(bytes)
@@ -71,6 +74,17 @@ impl Registers {
         unsafe { core::ptr::with_exposed_provenance_mut::<u32>(address).write_volatile(value) }
     }
 
+    /// Reads four bytes, lowest first.
+    ///
+    /// # Panics
+    /// They do not lie inside, or not at a multiple of four.
+    pub fn read_word(&self, offset: usize) -> u32 {
+        let address = self.address(offset, 4);
+        assert!(address.is_multiple_of(4), "{offset:#x} is no multiple of 4");
+        // SAFETY: as in `read`, and aligned.
+        unsafe { core::ptr::with_exposed_provenance::<u32>(address).read_volatile() }
+    }
+
     /// Copies bytes out, eight at a time where it can.
     ///
     /// # Panics
@@ -78,20 +92,39 @@ impl Registers {
     pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) {
         let address = self.address(offset, bytes.len());
         let target = bytes.as_mut_ptr();
-        // SAFETY: the source is as in `read`, the target is a borrow of the same length; the direction flag is clear
-        // (System V ABI). In assembly, because a device may change its memory while the compiler thinks that it cannot.
-        unsafe {
-            core::arch::asm!(
-                "rep movsq",
-                "mov ecx, {rest:e}",
-                "rep movsb",
-                rest = in(reg) bytes.len() % 8,
-                inout("rcx") bytes.len() / 8 => _,
-                inout("rsi") address => _,
-                inout("rdi") target => _,
-                options(nostack, preserves_flags),
-            );
-        }
+        // SAFETY: the source is as in `read`, the target is a borrow of the same length.
+        unsafe { copy(address, target.expose_provenance(), bytes.len()) };
+    }
+
+    /// Copies bytes in, eight at a time where it can.
+    ///
+    /// # Panics
+    /// They do not lie inside.
+    pub fn copy_in(&mut self, offset: usize, bytes: &[u8]) {
+        let address = self.address(offset, bytes.len());
+        let source = bytes.as_ptr();
+        // SAFETY: the target is as in `write`, the source is a borrow of the same length.
+        unsafe { copy(source.expose_provenance(), address, bytes.len()) };
+    }
+}
+
+/// Copies. In assembly, because a device may change its memory while the compiler thinks that it cannot.
+///
+/// # Safety
+/// `count` bytes can be read at `from` and written at `to`, and do not overlap.
+unsafe fn copy(from: usize, to: usize, count: usize) {
+    // SAFETY: the caller's; the direction flag is clear (System V ABI).
+    unsafe {
+        core::arch::asm!(
+            "rep movsq",
+            "mov ecx, {rest:e}",
+            "rep movsb",
+            rest = in(reg) count % 8,
+            inout("rcx") count / 8 => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
     }
 }
 
@@ -115,6 +148,14 @@ mod tests {
             registers.copy_out(from, &mut bytes);
             assert!(bytes.iter().copied().eq(from as u8..to as u8));
         }
+        registers.copy_in(3, &[9; 18]);
+        registers.write_word(8, 0x0807_0605);
+        assert_eq!(registers.read_word(8), 0x0807_0605);
+        let mut bytes = [0; 8];
+        registers.copy_out(1, &mut bytes);
+        assert_eq!(bytes, [1, 2, 9, 9, 9, 9, 9, 5]);
+        registers.copy_out(14, &mut bytes);
+        assert_eq!(bytes, [9, 9, 9, 9, 9, 9, 9, 21]);
     }
 
     #[test]

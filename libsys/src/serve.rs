@@ -88,6 +88,11 @@ pub trait Server {
         Err(IoError::BadRequest)
     }
 
+    /// [`Server::stat`] for a server that parks the request.
+    fn stat_request(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
+        self.stat(session).map(|stat| Done::Words(stat.to_words()))
+    }
+
     /// Everything written reaches the medium.
     fn sync(&mut self, session: &mut Self::Session, request: Request) -> Reaction<'_> {
         Ok(Done::Count(0))
@@ -256,9 +261,7 @@ fn request<S: Server>(
     let reaction = match (message.tag.label(), session) {
         (io::READ, Some(session)) => server.read(session, offset, request),
         (io::WRITE, Some(session)) => server.write(session, offset, request),
-        (io::STAT, Some(session)) => server
-            .stat(session)
-            .map(|stat| Done::Words(stat.to_words())),
+        (io::STAT, Some(session)) => server.stat_request(session, request),
         (io::SYNC, Some(session)) => server.sync(session, request),
         (io::WAIT, Some(session)) => server.wait(session, request),
         (label @ io::SHARE..=io::WRITE_SHARED, Some(session)) => {

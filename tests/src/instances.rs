@@ -97,6 +97,16 @@ impl Instances {
     /// # Panics
     /// As [`Instances::expect`].
     pub fn command(&mut self, instance: u8, command: &str) -> String {
+        self.enter(instance, command);
+        let printed = self.expect(instance, PROMPT);
+        printed.trim_end_matches(PROMPT).to_string()
+    }
+
+    /// Types a command, and waits until it is read, but not for its end.
+    ///
+    /// # Panics
+    /// As [`Instances::expect`].
+    pub fn enter(&mut self, instance: u8, command: &str) {
         let mut typed = Vec::new();
         if self.target != instance {
             typed.extend([shim::SWITCH, b'0' + instance]);
@@ -106,7 +116,5 @@ impl Instances {
         typed.push(b'\r');
         self.machine.send(&typed).expect("it listens");
         self.expect(instance, &format!("{command}\n"));
-        let printed = self.expect(instance, PROMPT);
-        printed.trim_end_matches(PROMPT).to_string()
     }
 }

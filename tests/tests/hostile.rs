@@ -98,6 +98,12 @@ const ATTACKS: &[(&str, End)] = &[
     ("halt for ever", Stopped("it halted with interrupts off")),
     ("malformed calls", Harmless("survived\n")),
     ("a storm of exits", Harmless("survived\n")),
+    (
+        "memory of no channel",
+        Stopped("read of 0xfef60000, which is not"),
+    ),
+    ("nonsense through a channel", Harmless("survived\n")),
+    ("a storm of bells", Harmless("survived\n")),
     ("triple fault", Stopped("a triple fault")),
     ("stack of its own tables", Stopped(NOT_ITS_MEMORY)),
     ("debug exceptions without end", Endless),

@@ -6,7 +6,7 @@ use bootinfo::{PHYSICAL_MAP, shim};
 use microkernel::arch::{cpu, port};
 use microkernel::log;
 
-use crate::{bare, measure};
+use crate::{bare, channels, measure};
 
 const EFER: u32 = 0xc000_0080;
 
@@ -68,6 +68,13 @@ const ATTACKS: &[Attack] = &[
     ("halt for ever", || instruction!("cli", "hlt")),
     ("malformed calls", malformed),
     ("a storm of exits", storm),
+    ("memory of no channel", || {
+        read(shim::CHANNEL_MEMORY + 3 * shim::CHANNEL_STEP)
+    }),
+    ("nonsense through a channel", || {
+        channels::attack(Some(200));
+    }),
+    ("a storm of bells", channels::storm),
     ("triple fault", triple_fault),
     ("stack of its own tables", nonsense_tables),
     ("debug exceptions without end", debug_loop),
@@ -229,6 +236,11 @@ fn malformed() {
             1 << (value & 1),
             value,
         );
+        // Bells of channels that it has and of others, whole ports and parts.
+        let bell = shim::BELL_PORT + (value >> 24 & 15) as u16;
+        port::write(bell, 1 << (value >> 28 & 1), value);
+        port::write(bell, 4, value);
+        port::read(bell, 4);
         bare::call(value);
     }
 }

@@ -8,7 +8,7 @@ use microkernel::arch::{gdt, port, serial};
 use microkernel::log;
 use x86_64::VirtAddr;
 
-use crate::{attacks, fuzz, measure};
+use crate::{attacks, channels, fuzz, measure};
 
 /// Bytes of the stack.
 pub const STACK: usize = 32 << 10;
@@ -94,6 +94,9 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
     let asked = |what| words.split_whitespace().any(|word| word == what);
     if asked("fuzz") {
         fuzz::run(starts.into());
+    }
+    if asked("channels") {
+        channels::attack(None);
     }
     if asked("measure") {
         measure::run();

@@ -58,6 +58,28 @@ pub const SWITCH_TICKS: u32 = 0x104;
 /// See [`CONTROL_PORT`].
 pub const NO_ANSWER: u64 = u64::MAX;
 
+/// Most channels: memory that two instances share, with a bell at each end.
+pub const CHANNELS: usize = 4;
+/// Port of channel 0's bell; the next one's is 4 further. A 32-bit write rings at the other end. A 32-bit read says who is there:
+/// [`BELL_SECOND`], [`BELL_RUNS`], and from bit 2 on how often it was started anew. [`NO_BELL`]: there is no such channel.
+pub const BELL_PORT: u16 = 0x5f0;
+/// The reader is the second of the two instances.
+pub const BELL_SECOND: u32 = 1;
+/// The other instance runs.
+pub const BELL_RUNS: u32 = 2;
+/// See [`BELL_PORT`]; also what the port says on a machine without a shim.
+pub const NO_BELL: u32 = u32::MAX;
+/// Line at which channel 0's bell rings, edge triggered; the next one's is the next. It rings, too, when the other instance stops
+/// and when it starts anew.
+pub const BELL_LINE: u32 = 16;
+/// Guest-physical address of channel 0's memory; the next one's is [`CHANNEL_STEP`] further. (No machine has anything there: it
+/// lies between the local APIC and the firmware.)
+pub const CHANNEL_MEMORY: u64 = 0xfef0_0000;
+/// Bytes of a channel's memory.
+pub const CHANNEL_SIZE: u64 = 18 * 4096;
+/// See [`CHANNEL_MEMORY`].
+pub const CHANNEL_STEP: u64 = 0x2_0000;
+
 /// Why a guest stops: names of the counters.
 pub const EXITS: [&str; 18] = [
     "interrupt",
@@ -97,6 +119,8 @@ pub struct Instances<'a> {
     /// In order of their numbers.
     #[serde(borrow)]
     pub instances: Vec<Instance<'a>, INSTANCES>,
+    /// The two instances at each channel's ends.
+    pub channels: Vec<[u8; 2], CHANNELS>,
 }
 
 /// One instance.

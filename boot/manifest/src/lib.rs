@@ -30,6 +30,9 @@ pub struct Manifest {
     /// `[[instance]]` tables: if there are any, the kernel is the hypervisor shim, and there are no programs.
     #[serde(rename = "instance", default)]
     pub instances: Vec<Instance>,
+    /// `[[channel]]` tables: memory that two of the instances share, with a bell at each end.
+    #[serde(rename = "channel", default)]
+    pub channels: Vec<Channel>,
 }
 
 /// One kernel above the hypervisor shim.
@@ -45,6 +48,17 @@ pub struct Instance {
     /// The devices of its system's programs are its own; else it has none but those that the shim emulates.
     #[serde(default)]
     pub hardware: bool,
+    /// `[[instance.program]]` tables: programs besides those of its system.
+    #[serde(rename = "program", default)]
+    pub programs: Vec<Program>,
+}
+
+/// What two instances share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// Their numbers.
+    pub between: [u8; 2],
 }
 
 /// One program: an ELF file of the archive with its authority.
@@ -215,6 +229,8 @@ pub enum Device {
         #[serde(default)]
         size: u64,
     },
+    /// `{ channel = 0 }`: this instance's end of a `[[channel]]`, by number. Absent is not an error: the program is told.
+    Channel(u8),
 }
 
 /// Devices that no bus lists.

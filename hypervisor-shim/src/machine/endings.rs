@@ -22,6 +22,7 @@ impl<V: Vcpu> Machine<'_, V> {
             setup::start(self.info, instance.partition, instance.archive, &self.pool.memory)?;
         instance.renew();
         instance.vcpu.reset(&entry);
+        self.ring_all(index);
         self.scheduler.wake(index);
         Ok(())
     }
@@ -66,6 +67,7 @@ impl<V: Vcpu> Machine<'_, V> {
         for line in (0..32).filter(|line| instance.own_lines & 1 << line != 0) {
             ioapic::set_masked(line, true);
         }
+        self.ring_all(index);
     }
 
     /// A non-maskable interrupt: whoever sends one wants to know where the machine hangs (the host tool, after `--timeout`).

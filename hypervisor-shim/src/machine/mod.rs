@@ -1,5 +1,6 @@
 //! All instances, and the answer to every exit.
 
+mod channels;
 mod endings;
 mod interrupts;
 mod ports;
@@ -8,6 +9,7 @@ use bootinfo::{BootInfo, shim};
 use heapless::Vec;
 use microkernel::arch::{cpu, ioapic};
 
+use crate::channel::Channel;
 use crate::console::Console;
 use crate::exits::Exit;
 use crate::hardware::{Serial, registers};
@@ -55,6 +57,8 @@ pub struct Machine<'a, V> {
     pub info: &'a BootInfo<'a>,
     /// By number.
     pub instances: Vec<Instance<V>, INSTANCES>,
+    /// By number.
+    pub channels: Vec<Channel, { shim::CHANNELS }>,
     /// Who is next.
     pub scheduler: Scheduler,
     /// The machine's memory.
@@ -79,6 +83,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             info,
             left: 0,
             instances: Vec::new(),
+            channels: Vec::new(),
             scheduler: Scheduler::default(),
             pool,
             console: Console::new(Serial::default(), primary),

@@ -77,6 +77,7 @@ impl<V: Vcpu> Machine<'_, V> {
             Port::Keyboard if instance.keyboard => port::read(port, 1) as u32,
             Port::Control => instance.control.unwrap_or(shim::NO_ANSWER) as u32,
             Port::ControlUpper => (instance.control.unwrap_or(shim::NO_ANSWER) >> 32) as u32,
+            Port::Bell(channel) => self.who_is_there(channel),
             _ => {
                 instance.foreign += 1;
                 u32::MAX
@@ -113,6 +114,7 @@ impl<V: Vcpu> Machine<'_, V> {
             }
             Port::Line => self.write_line(value),
             Port::Control if instance.control.is_some() => return self.control(value),
+            Port::Bell(channel) => return self.ring(channel),
             Port::Exit => return self.leave(value as u8),
             Port::Keyboard if resets(value as u8) => {
                 return self.stop(format_args!("it reset the machine (port {port:#x})"));

@@ -183,6 +183,7 @@ io_errors! {
     Refused = 33, ConnectionRefused, "the other side refuses";
     Reset = 34, ConnectionReset, "the other side broke the connection";
     TimedOut = 35, TimedOut, "the other side does not answer";
+    PartnerDied = 36, ConnectionReset, "the partner in the other instance died: open it again";
 }
 
 impl core::fmt::Display for IoError {

@@ -102,9 +102,24 @@ pub enum Device {
     },
     /// Memory of a device that no bus lists, or `None` if the machine has none like it.
     Memory(Option<MemoryDevice>),
+    /// An end of a channel to another instance, or `None` if there is no such channel.
+    Channel(Option<ChannelDevice>),
 }
 
-/// Device memory, mapped uncached for reading and writing.
+/// An end of a channel (`bootinfo::shim`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelDevice {
+    /// Slot of the IoPorts capability to its bell.
+    pub ports: u32,
+    /// The bell's port.
+    pub bell: u16,
+    /// Slot of the Irq that the other end rings (attached, not bound).
+    pub irq: u32,
+    /// What both ends share, mapped for reading and writing.
+    pub memory: MemoryDevice,
+}
+
+/// Device memory, mapped for reading and writing: uncached, but for a channel's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryDevice {
     /// Where root mapped it.

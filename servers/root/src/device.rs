@@ -1,5 +1,6 @@
 //! Giving a program its hardware, and silencing it when the program ends.
 
+use crate::channel;
 use crate::pci::Ports;
 use crate::problem::{Problem, Step};
 use crate::program::Program;
@@ -76,18 +77,22 @@ fn give(
         }
         manifest::Device::Memory { size: 0, .. } => Ok(Device::Memory(None)),
         manifest::Device::Memory { base, size, .. } => {
-            let address = give_pages(program, *base, *size, (0..*size).step_by(PAGE as usize))
-                .step("map its device")?;
+            let pages = (0..*size).step_by(PAGE as usize);
+            let address =
+                give_pages(program, *base, *size, pages, space::UNCACHED).step("map its device")?;
             Ok(Device::Memory(Some(MemoryDevice {
                 address,
                 size: *size,
             })))
         }
+        manifest::Device::Channel(number) => {
+            channel::give(program, *number, next).map(Device::Channel)
+        }
     }
 }
 
 /// Makes an Irq with this source in `slot` of the program's table. Returns its MSI address and data.
-fn give_irq(
+pub fn give_irq(
     program: &Program,
     slot: u32,
     source: u64,
@@ -181,25 +186,23 @@ fn give_bar(
     if pages.peek().is_none() {
         return Ok(0);
     }
-    give_pages(program, bar.address, bar.size, pages)
+    give_pages(program, bar.address, bar.size, pages, space::UNCACHED)
 }
 
 /// Maps these pages (offsets) of `size` bytes of device memory at a physical address into the program. Returns the address.
-fn give_pages(
+pub fn give_pages(
     program: &mut Program,
     physical: u64,
     size: u64,
     pages: impl Iterator<Item = u64>,
+    cache: u64,
 ) -> Result<u64, Error> {
     let address = program.device_area(size)?;
     for page in pages {
         SYSTEM.device_frame(physical + page, 12, SCRATCH)?;
         let rights = frame::READ | frame::WRITE;
-        let mapped =
-            program
-                .slots
-                .space()
-                .map(Frame(SCRATCH), address + page, rights, space::UNCACHED);
+        let space = program.slots.space();
+        let mapped = space.map(Frame(SCRATCH), address + page, rights, cache);
         if let Err(error) = mapped.and_then(|()| program.keep(SCRATCH)) {
             let _ = TABLE.delete(SCRATCH);
             return Err(error);

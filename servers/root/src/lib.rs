@@ -13,6 +13,7 @@ extern crate alloc;
 pub mod archive;
 pub mod budget;
 pub mod caps;
+pub mod channel;
 pub mod children;
 pub mod control;
 pub mod death;

@@ -8,6 +8,7 @@ use crate::slots::{MAX_PROGRAMS, ProgramSlots, TABLE};
 use abi::object::{captable, space, untyped};
 use abi::{Error, Kind, PAGE, Rights, USER_END};
 use alloc::{string::String, vec, vec::Vec};
+use bootinfo::shim;
 use libsys::object::Frame;
 use libsys::proto::control::Ended;
 use libsys::proto::program::{DEVICES, GONE};
@@ -125,6 +126,7 @@ impl Program {
                 // Registers and DMA memory: its budget bounds the latter.
                 manifest::Device::Pci { .. } => 1 << budget,
                 manifest::Device::Memory { size, .. } => *size,
+                manifest::Device::Channel(_) => shim::CHANNEL_SIZE,
                 _ => 0,
             })
             .sum();
