@@ -9,7 +9,12 @@ use crate::memory::PAGE;
 
 /// A physical address that tables, of which `root` is the top, let be written, and executed there or elsewhere.
 pub fn writable_code(memory: &impl Physical, root: u64) -> Option<u64> {
-    let (mut code, mut found) = (u64::MAX..0, None);
+    let mut found = None;
+    // Nothing yet.
+    let mut code = Range {
+        start: u64::MAX,
+        end: 0,
+    };
     walk(memory, root, 4, (true, true), &mut |page, _, execute| {
         if execute {
             code = code.start.min(page.start)..code.end.max(page.end);
