@@ -1,6 +1,6 @@
 //! Bytes that come by themselves, such as keys, and the callers who wait for them.
 
-use crate::proto::io::READABLE;
+use crate::proto::io::{IoError, READABLE};
 use crate::serve::{Done, Parked, Reaction, Request};
 use alloc::collections::VecDeque;
 
@@ -64,12 +64,15 @@ impl Input {
     /// Answers a read, or parks it.
     ///
     /// # Errors
-    /// `BadBuffer`, and as [`Request::park`].
+    /// `BadBuffer`, and as [`Request::park`]. `WouldBlock`: there is nothing, and the caller does not wait.
     pub fn read(&mut self, request: Request) -> Reaction<'static> {
         if request.length() == 0 {
             return Ok(Done::Count(0));
         }
         if self.bytes.is_empty() || !self.readers.is_empty() {
+            if !request.waits() {
+                return Err(IoError::WouldBlock);
+            }
             self.forget_dead();
             self.readers.push_back(request.park()?);
             return Ok(Done::Later);

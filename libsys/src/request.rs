@@ -1,7 +1,7 @@
 //! A request in a server's hands: answered now, or parked and answered later.
 
 use crate::object::Reply;
-use crate::proto::io::IoError;
+use crate::proto::io::{IoError, NO_WAIT};
 use crate::rt;
 use crate::session::Badge;
 use crate::syscall::{self, Answer, CALLER, Output, Slot, Words};
@@ -52,6 +52,11 @@ impl Request {
     /// Bytes lent.
     pub fn length(&self) -> usize {
         self.lease.length() as usize
+    }
+
+    /// Of a read or a write: whether the caller waits, if it must ([`NO_WAIT`]).
+    pub fn waits(&self) -> bool {
+        self.words[1] & NO_WAIT == 0
     }
 
     /// Copies from the lent memory.

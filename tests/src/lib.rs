@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod browser;
+pub mod echo;
 pub mod fat;
 pub mod instances;
 pub mod medium;

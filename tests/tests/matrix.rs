@@ -1,8 +1,6 @@
 //! The matrix of devices and operations: `matrix.txt` says what comes of each.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
 
 use postern::qemu::{self, Options};
 use postern::status::Status;
@@ -10,7 +8,7 @@ use postern::system::System;
 use postern::{image, paths};
 use tempfile::NamedTempFile;
 use tests::session::{PROMPT, Session};
-use tests::{default_system, fat, probing, screen};
+use tests::{default_system, echo, fat, probing, screen};
 
 /// Whom the program `matrix` calls.
 const SERVERS: [&str; 11] = [
@@ -54,24 +52,6 @@ fn compare(part: &str, log: &str) {
     );
 }
 
-/// A port of the host that sends back whatever it gets.
-fn echo() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(count @ 1..) = stream.read(&mut bytes) {
-                    stream.write_all(&bytes[..count])?;
-                }
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    port
-}
-
 fn system(arguments: &str, servers: &[&str]) -> System {
     let mut system = default_system();
     system
@@ -100,7 +80,7 @@ fn power_off(mut session: Session) {
 
 #[test]
 fn every_operation_on_every_device() {
-    let system = system(&format!("matrix --echo {}", echo()), &SERVERS);
+    let system = system(&format!("matrix --echo {}", echo::port()), &SERVERS);
     let disk = fat::disk();
     let mut session = boot(&system, &disk);
     let mut log = session.expect("type now\n");

@@ -1,10 +1,12 @@
 //! Root as supervisor: servers die, and the system goes on.
 
+use std::collections::BTreeMap;
+
 use postern::qemu::Options;
 use postern::status::Status;
 use postern::system::System;
 use tests::session::{PROMPT, Session};
-use tests::{default_system, execute_system, fat, misbehaving, probing, screen};
+use tests::{default_system, echo, execute_system, fat, misbehaving, probing, screen};
 
 /// Whom `apps/prober`'s killer kills.
 const VICTIMS: [&str; 11] = [
@@ -29,18 +31,39 @@ fn row<'a>(table: &'a str, name: &str) -> Vec<&'a str> {
     rows.next().unwrap_or_else(|| panic!("{name} in {table}"))
 }
 
-/// Kibibytes that a program uses, or that are free.
+/// Kibibytes that a program uses, or that are `free`; the `capabilities,` that root holds, and the `bytes` for more objects of
+/// its own.
 fn used(table: &str, name: &str) -> u64 {
-    let words = row(table, name);
-    let number = if name == "free" { words[0] } else { words[1] };
-    number.parse().expect("it is a number")
+    let column = match name {
+        "free" => 0,
+        "capabilities," => 2,
+        "bytes" => 5,
+        _ => 1,
+    };
+    row(table, name)[column].parse().expect("it is a number")
 }
 
-/// A system with a load on all devices, and a program that kills so many servers meanwhile.
-fn loaded(kills: u32) -> System {
+/// How many capabilities each program holds, of each kind.
+fn capabilities(session: &mut Session) -> BTreeMap<(String, String), usize> {
+    let mut count = BTreeMap::new();
+    for name in VICTIMS.into_iter().chain(["pipe", "shell"]) {
+        for row in session.command(&format!("caps {name}")).lines().skip(1) {
+            let kind = row.split_whitespace().nth(1).unwrap_or_default();
+            *count.entry((name.into(), kind.into())).or_default() += 1;
+        }
+    }
+    count
+}
+
+/// A system with a load on all devices, and a program that kills so many servers meanwhile. The port `echo` of the host sends
+/// back what it gets.
+fn loaded(kills: u32, echo: u16) -> System {
     let mut system = default_system();
+    let keyboard = system.program("keyboard").expect("it is there");
+    keyboard.args = ["us", "strikes"].map(String::from).into();
     let servers = VICTIMS.into_iter().chain(["root.control"]);
-    let load = probing("load", 40, "load", &servers.collect::<Vec<_>>());
+    let arguments = format!("load --keys --echo {echo}");
+    let load = probing("load", 40, &arguments, &servers.collect::<Vec<_>>());
     let arguments = format!("killer --count {kills} --seed 7");
     let killer = probing("killer", 240, &arguments, &["root.control"]);
     system.manifest.programs.extend([load, killer]);
@@ -57,7 +80,8 @@ fn servers_die_under_load_and_nothing_is_lost() {
         disks: vec![image.path().into()],
         ..counted()
     };
-    let mut session = Session::boot(&options, &loaded(count));
+    let port = echo::port();
+    let mut session = Session::boot(&options, &loaded(count, port));
     let text = session.expect("nothing wrong\n");
     let start = text.find("load: ").expect("it is the load that says so");
     let numbers: Vec<u32> = text[start..]
@@ -79,6 +103,7 @@ fn servers_die_under_load_and_nothing_is_lost() {
         assert_eq!(row(&programs, victim)[3], "receiving", "{programs}");
     }
     let after = session.command("mem");
+    let held = capabilities(&mut session);
     assert_eq!(session.command("read blah:").lines().count(), 2);
     screen::type_in(session.monitor(), "echo by hand\n");
     session.expect("\nby hand\n");
@@ -93,7 +118,7 @@ fn servers_die_under_load_and_nothing_is_lost() {
     assert_eq!(fat::get(image.path(), "load").len(), 8 * 512);
 
     // A system that nobody kills anything in has as much in use.
-    let mut session = Session::boot(&options, &loaded(0));
+    let mut session = Session::boot(&options, &loaded(0, port));
     let text = session.expect("nothing wrong\n");
     assert!(
         text.contains("load: 0 restarts, died 0 times before and 0 times"),
@@ -101,13 +126,17 @@ fn servers_die_under_load_and_nothing_is_lost() {
     );
     session.send("\r");
     session.expect(PROMPT);
+    // The same was typed before it was looked.
+    assert_eq!(session.command("echo alive"), "alive\n");
+    session.command("ps");
     let peaceful = session.command("mem");
-    assert_eq!(
-        used(&after, "free"),
-        used(&peaceful, "free"),
-        "{after}{peaceful}"
-    );
-    for victim in VICTIMS {
+    assert_eq!(held, capabilities(&mut session), "{after}{peaceful}");
+    for what in ["free", "capabilities,", "bytes"] {
+        let [after, peaceful] = [&after, &peaceful].map(|table| used(table, what));
+        assert_eq!(after, peaceful, "{what}");
+    }
+    // Connections that are over stay for a while, in `net`: how many there are depends on the host.
+    for victim in VICTIMS.into_iter().filter(|victim| *victim != "net") {
         assert!(
             used(&after, victim) <= used(&peaceful, victim),
             "{after}{peaceful}"

@@ -24,6 +24,12 @@ pub fn run(name: &str) {
 
 fn line(name: &str) -> Result<Vec<u8>, IoError> {
     let handle = Handle::open(name)?;
+    // There is nothing yet, and who does not want to wait is told so.
+    match handle.try_read(&mut [0; 8]) {
+        Err(IoError::WouldBlock) => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(IoError::BadRequest),
+    }
     // From here on it is this program that gets what comes.
     println!("blocked: reads {name}");
     let mut line = Vec::new();

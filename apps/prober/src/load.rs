@@ -2,12 +2,13 @@
 
 use crate::gateway;
 use crate::killer::{VICTIMS, programs};
+use crate::rows::fill;
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 use libsys::handle::{Handle, IoError};
 use libsys::proto::io::CREATE;
-use libsys::{println, syscall, time};
+use libsys::{println, rt, syscall, time};
 
 /// Rounds after the last kill.
 const AFTER: u32 = 20;
@@ -23,6 +24,9 @@ const STORES: [(&str, u64, u64); 3] = [
 /// Bytes of a piece, and how many there are.
 const PIECE: usize = 512;
 const PIECES: u32 = 8;
+
+/// Scan codes (set 1) of keys, and what they type.
+const KEYS: [(u8, u8); 4] = [(0x1e, b'a'), (0x1f, b's'), (0x20, b'd'), (0x21, b'f')];
 
 /// How often a server died under a request that it had not taken, and that it had.
 #[derive(Default)]
@@ -107,8 +111,17 @@ fn round(number: u32, deaths: &mut Deaths) -> Result<(), String> {
         }
     }
     deaths.until_done(gateway::answers)?;
-    deaths.until_done(|| Handle::open("keyboard:")?.stat())?;
+    let (code, key) = KEYS[number as usize % KEYS.len()];
+    let has_keys = rt::info().args.iter().any(|argument| argument == "--keys");
+    if has_keys && deaths.until_done(|| strike(code))? != key {
+        return wrong("keyboard: types something else");
+    }
     let new = content(number);
+    if let Some(port) = rt::number("--echo")
+        && deaths.until_done(|| echo(port, &new))? != new
+    {
+        return wrong("tcp: brings other bytes back than were sent");
+    }
     let mut zeros = [1; 100];
     deaths.until_done(|| read_whole("zero:", 0, &mut zeros))?;
     if zeros != [0; 100] {
@@ -132,6 +145,29 @@ fn round(number: u32, deaths: &mut Deaths) -> Result<(), String> {
         return wrong("it is 1970");
     }
     Ok(())
+}
+
+/// Strikes a key, and returns what it types. Nobody else has the keyboard meanwhile.
+fn strike(code: u8) -> Result<u8, IoError> {
+    let keyboard = Handle::open("keyboard:")?;
+    // What was struck when the server died.
+    while keyboard.try_read(&mut [0; 8]).is_ok() {}
+    keyboard.write(&[code])?;
+    let mut key = [0];
+    keyboard.read(&mut key)?;
+    Ok(key[0])
+}
+
+/// Sends bytes to a port of the host that sends them back, by a connection of its own.
+fn echo(port: u64, bytes: &[u8; PIECE]) -> Result<[u8; PIECE], IoError> {
+    let connection = Handle::open(&format!("tcp:10.0.2.2:{port}"))?;
+    let mut sent = 0;
+    while sent < bytes.len() {
+        sent += connection.write(&bytes[sent..])?;
+    }
+    let mut back = [0; PIECE];
+    fill(&connection, 0, &mut back)?;
+    Ok(back)
 }
 
 /// Fills `bytes` from `offset` on.

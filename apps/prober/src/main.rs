@@ -1,7 +1,8 @@
 //! The programs that the tests of the servers run inside the system. The first argument says which:
 //! - `matrix --echo PORT`: every operation on every device, right and wrong; prints what comes of each. `matrix-open COLUMN`
 //!   only opens them, and `matrix-killed ROWS` uses each until its server dies.
-//! - `load`: works on all devices until the program `killer` has ended, and checks every byte.
+//! - `load`: works on all devices until the program `killer` has ended, and checks every byte; with `--echo PORT` also on TCP, and
+//!   with `--keys` on keys (if the keyboard's server is told `strikes`).
 //! - `killer --count N --seed N`: kills servers at random moments; with `--until PROGRAM` instead of a count, until that ends;
 //!   with `--only SERVERS`, only these.
 //! - `hostile --count N --seed N`: sends random messages to every server it may call.

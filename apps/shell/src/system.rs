@@ -176,6 +176,8 @@ pub fn mem(words: &[String]) -> Result<(), String> {
         memory.free >> 10,
         memory.total >> 10
     );
+    let (held, unused) = memory.root;
+    println!("root holds {held} capabilities, and {unused} bytes for more objects of its own");
     Ok(())
 }
 

@@ -149,4 +149,6 @@ pub struct MemoryStatus {
     pub free: u64,
     /// Budget and use of each program by name.
     pub programs: Vec<(String, u64, u64)>,
+    /// Capabilities in root's own table (without those to pieces of the programs' heaps), and unused bytes of what it makes its own objects of.
+    pub root: (u32, u64),
 }

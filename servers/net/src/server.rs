@@ -6,7 +6,7 @@ use crate::network::Fallback;
 use crate::session::{Memory, Work};
 use crate::stack::{Answer, Caller, Stack};
 use alloc::string::String;
-use libsys::proto::io::{IoError, NAME_MAX, NO_WAIT, Stat};
+use libsys::proto::io::{IoError, NAME_MAX, Stat};
 use libsys::proto::net::{EVENTS, FINISH, PING, STATUS, SUBSCRIBE};
 use libsys::rt;
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
@@ -89,7 +89,7 @@ impl NetServer {
         if let Some(result) = stack.attempt(session, work, &Present(&request), now) {
             return result.map(|count| Done::Words([count, 0, 0, 0]));
         }
-        if !matches!(work, Work::Wait(_)) && request.words[1] & NO_WAIT != 0 {
+        if !matches!(work, Work::Wait(_)) && !request.waits() {
             // Those who never wait open the window here.
             stack.poll(now);
             return Err(IoError::WouldBlock);

@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use libsys::proto::io::{CREATE, IoError, NO_WAIT, READABLE, Stat, WRITABLE};
+use libsys::proto::io::{CREATE, IoError, READABLE, Stat, WRITABLE};
 use libsys::serve::{Done, Parked, Reaction, Request, Server, serve};
 use pipe::pipe::{CAPACITY, End, Pipe, Ready};
 
@@ -99,7 +99,7 @@ impl Pipes {
 
     fn transfer(&mut self, at: &Session, request: Request) -> Reaction<'static> {
         match self.ready(at) {
-            Ready::NotYet if request.words[1] == NO_WAIT => Err(IoError::WouldBlock),
+            Ready::NotYet if !request.waits() => Err(IoError::WouldBlock),
             Ready::NotYet => self.park(at, request, true),
             _ => {
                 let count = self.moved(at, request.length(), |bytes| match at.end {

@@ -2,11 +2,13 @@
 
 use crate::budget::Machine;
 use crate::program::{Program, State};
-use crate::slots::{ENDPOINT, SYSTEM, TABLE, THREAD};
+use crate::slots::{ENDPOINT, OWN_MEMORY, SYSTEM, TABLE, THREAD};
 use abi::object::system::LOG_BLOCK;
+use abi::root::TABLE_BITS;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libsys::proto::control::{MemoryStatus, ProgramStatus};
+use libsys::syscall::Slot;
 use libsys::trace::to_bytes;
 
 /// [`ProgramStatus::state`] of a program that does not run.
@@ -53,6 +55,8 @@ fn messages(program: &Program) -> u64 {
 /// The answer to MEM, in postcard.
 pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
     let (total, free) = machine.total_and_free();
+    let running = programs.iter().filter(|p| p.state == State::Running);
+    let pieces: u32 = running.map(|program| program.heap.made).sum();
     let programs = shown(programs).map(|program| {
         let (used, budget) = program.memory();
         (program.name().into(), budget, used)
@@ -61,7 +65,18 @@ pub fn memory(machine: &Machine, programs: &[Program]) -> Vec<u8> {
         total,
         free,
         programs: programs.collect(),
+        root: (
+            held() - pieces,
+            OWN_MEMORY.info().map_or(0, |(free, _)| free),
+        ),
     })
+}
+
+/// Capabilities in root's own table.
+fn held() -> u32 {
+    let slots = 1..1 << TABLE_BITS;
+    let is_used = |slot: &u32| TABLE.identify(Slot(*slot), Slot(0)).is_ok();
+    slots.filter(is_used).count() as u32
 }
 
 /// The answer to LOG: bytes, and the position of the first.

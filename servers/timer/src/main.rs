@@ -150,6 +150,9 @@ impl Server for Timer {
             *next = first.saturating_add(count.saturating_mul(*period));
             return Ok(Done::Count(COUNT));
         }
+        if !request.waits() {
+            return Err(IoError::WouldBlock);
+        }
         let reaction = self.sleep(request, first, Sleeper::Read)?;
         *next = first.saturating_add(*period);
         Ok(reaction)
