@@ -98,8 +98,11 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
     if asked("channels") {
         channels::attack(None);
     }
-    if asked("measure") {
-        measure::run();
+    let mut words = words
+        .split_whitespace()
+        .skip_while(|word| *word != "measure");
+    if let (Some(_), Some(nonce), Some(samples)) = (words.next(), words.next(), words.next()) {
+        measure::run(nonce, samples.parse().unwrap_or(0));
         end();
     }
     attacks::run(starts as usize);

@@ -18,11 +18,13 @@ use super::publish;
 use super::report;
 use super::results::{Absent, Results, Row};
 use super::ring0;
+use super::shim;
 use super::stats::Counts;
 use super::table::Table;
 use super::traced::traced;
 use super::volume;
 use crate::exec;
+use crate::instances::Demultiplexer;
 use crate::progress::note;
 use crate::qemu::{Emulator, Options};
 use crate::run::{self, Booted};
@@ -135,6 +137,9 @@ impl Suite {
             Source::Section,
             Source::Boot,
             Source::File,
+            Source::Exits,
+            Source::Switches,
+            Source::Instance,
             Source::Linux,
         ] {
             let ids: Vec<_> = ids
@@ -153,6 +158,9 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings("bench", ids),
             Source::Section => self.crossings("section", ids),
+            Source::Instance => self.measuring("bench", shim::alone, ids),
+            Source::Exits => self.exits(ids),
+            Source::Switches => self.switches(ids),
             Source::Call => self.with_null_disk(ids, |suite, ids| suite.ring0("library-os", ids)),
             Source::Trap => self.with_null_disk(ids, |suite, ids| suite.ring0("monolith", ids)),
             Source::Reads => self.with_null_disk(ids, |suite, ids| suite.crossings("reads", ids)),
@@ -187,13 +195,41 @@ impl Suite {
 
     /// Boots the kernel with the measuring program.
     fn crossings(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
+        self.measuring(system, Ok, ids)
+    }
+
+    /// The same, with the system changed, or as a part of another one.
+    fn measuring(
+        &mut self,
+        system: &str,
+        place: impl Fn(System) -> Result<System>,
+        ids: &[&'static Id],
+    ) -> Result<()> {
         let mut system = System::load(system)?;
         let nonce = exec::nonce();
         let program = system.program("crossings").context("no `crossings`")?;
         program.args = vec!["measure".into(), nonce.clone(), self.samples.to_string()];
         let names = ids.iter().map(|id| id.name.to_string());
         program.args.extend(names);
-        self.guest(&system, &nonce, &[], ids)
+        self.guest(&place(system)?, &nonce, &[], ids)
+    }
+
+    /// Boots a kernel above the shim that measures what stops it.
+    fn exits(&mut self, ids: &[&'static Id]) -> Result<()> {
+        let nonce = exec::nonce();
+        let words = format!("measure {nonce} {}", self.samples);
+        let system = shim::alone(System::load("hostile")?)?;
+        self.guest(&system, &nonce, &["-append".into(), words.into()], ids)
+    }
+
+    /// Asks the shim what it has counted.
+    fn switches(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.table.doing("booting system vms2");
+        let counts = shim::switches(&self.options)?;
+        for id in ids {
+            self.row(id, &counted(id, counts.clone()))?;
+        }
+        Ok(())
     }
 
     /// Measures with a disk that has no more to do than to answer (Bochs has none).
@@ -266,10 +302,16 @@ impl Suite {
             machine, symbols, ..
         } = &mut booted;
         let mut lines = Lines::new(nonce);
+        // Above the shim the first instance measures; elsewhere nobody says who speaks.
+        let (mut line, primary) = (Demultiplexer::default(), 0);
         let mut left: Vec<_> = ids.to_vec();
         let mut ended = false;
         let outcome = run::attend(machine, &self.options.clone(), &mut |bytes| {
-            for said in lines.feed(bytes) {
+            let mut own = Vec::with_capacity(bytes.len());
+            line.feed(bytes, |source, byte| {
+                own.extend((source == primary).then_some(byte))
+            });
+            for said in lines.feed(&own) {
                 match said {
                     Ok(Said::End) => ended = true,
                     Ok(Said::Ready) => {}
