@@ -98,11 +98,13 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
     if asked("channels") {
         channels::attack(None);
     }
-    let mut words = words
-        .split_whitespace()
-        .skip_while(|word| *word != "measure");
-    if let (Some(_), Some(nonce), Some(samples)) = (words.next(), words.next(), words.next()) {
-        measure::run(nonce, samples.parse().unwrap_or(0));
+    if asked("measure") {
+        let mut words = words.split_whitespace();
+        let (nonce, samples) = (
+            words.next(),
+            words.next().and_then(|word| word.parse().ok()),
+        );
+        measure::run(nonce.unwrap_or_default(), samples.unwrap_or(0));
         end();
     }
     attacks::run(starts as usize);

@@ -35,6 +35,8 @@ pub enum Source {
     Switches,
     /// `apps/crossings` on a kernel above the shim.
     Instance,
+    /// The bridge between two instances.
+    Channel,
     /// A Linux in the same run ([`super::peer`]).
     Linux,
 }
@@ -43,8 +45,14 @@ impl Source {
     /// Whether it can be measured in time.
     pub fn has_time(self) -> bool {
         let counted = matches!(self, Source::File | Source::Trace | Source::Section);
-        let above_shim = matches!(self, Source::Exits | Source::Switches | Source::Instance);
-        !counted && !above_shim
+        !counted && !self.is_above_shim()
+    }
+}
+
+impl Source {
+    /// Whether it needs a processor with virtualization.
+    fn is_above_shim(self) -> bool {
+        matches!(self, Exits | Switches | Instance | Channel)
     }
 }
 
@@ -96,7 +104,7 @@ const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> 
     }
 }
 
-use Source::{Boot, Crossings, Exits, File, Files, Instance, Limits, Section, Switches};
+use Source::{Boot, Channel, Crossings, Exits, File, Files, Instance, Limits, Section, Switches};
 
 /// All of it, in the order of the table.
 pub static ALL: LazyLock<Vec<Id>> =
@@ -178,6 +186,7 @@ const SINGLE: &[Id] = &[
     id("vm.exit.cpuid", Exits, "a guest executes CPUID, which the shim answers"),
     id("vm.switch", Switches, "from the last instruction of an instance to the next of another: all of its state"),
     id("vm.ipc.roundtrip.cross.0", Instance, "call and reply between two spaces of an instance: as many as on the bare machine"),
+    Id { device: true, ..id("vm.channel.roundtrip", Channel, "a message without bytes to another instance's bridge and back: two bells, turns, and what both bridges do") },
     Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },
     Id { unit: "bytes", ..id("kernel.text", File, "size of the kernel's code") },

@@ -22,7 +22,6 @@ pub mod publish;
 pub mod report;
 pub mod results;
 pub mod ring0;
-pub mod shim;
 pub mod stages;
 pub mod stats;
 pub mod suite;
