@@ -94,6 +94,11 @@ fn a_run_keeps_its_bounds_and_two_runs_give_the_same_figures() {
         median("ipc.roundtrip.untraced"),
         median("ipc.roundtrip.cross.0")
     );
+    // Nor does the hypervisor shim, inside an instance.
+    assert_eq!(
+        median("vm.ipc.roundtrip.cross.0"),
+        median("ipc.roundtrip.cross.0")
+    );
     // Nor does a thread that only is ready; and a chain grows by the same with each server.
     assert_eq!(
         median("ipc.roundtrip.ready.100"),

@@ -46,6 +46,7 @@ fn made_up() -> Results {
         ("limit.crossing", 4),
         ("trap.null", 20),
         ("ipc.roundtrip.cross.0", 102),
+        ("vm.exit.vmcall", 111),
     ] {
         results.add(row(id, median));
     }
@@ -93,6 +94,9 @@ fn it_says_where_the_crossovers_are_and_how_to_measure_again() {
     );
     assert!(page.contains(r"cargo bench -- --only '^read\.[a-z]+\.zero\.'"));
     assert!(page.contains("5.00"), "trap.null is five times its limit");
+    assert!(page.contains(
+        "another program, and whoever is below the kernel: trap 20, message 102, hypercall 111."
+    ));
     for peer in peers {
         assert!(page.contains(&format!("Beside {}", peer.name)));
     }

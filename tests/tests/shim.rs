@@ -194,27 +194,3 @@ fn an_instance_is_restarted_without_end() {
         assert!(refused.starts_with("vm: "), "{command}: {refused}");
     }
 }
-
-/// A switch from one instance to another, on the clock that counts instructions.
-#[test]
-fn switches_are_short() {
-    const MOST: u64 = 500;
-    let outcome = execute(&Options {
-        system: "vms2".into(),
-        icount: true,
-        exec: vec!["sleep 0.2".into(), "vm list".into()],
-        ..Options::default()
-    });
-    assert_eq!(outcome.status, Status::Success);
-    let ticks = outcome.output.lines().skip(1).map(|line| {
-        let last = line.split_whitespace().last();
-        last.and_then(|word| word.parse::<u64>().ok())
-            .expect("a number")
-    });
-    let ticks: Vec<u64> = ticks.collect();
-    assert_eq!(ticks.len(), 2);
-    assert!(
-        ticks.iter().all(|ticks| (1..=MOST).contains(ticks)),
-        "{ticks:?}"
-    );
-}

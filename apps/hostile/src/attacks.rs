@@ -96,7 +96,7 @@ pub fn run(index: usize) {
         }
         None => {
             log!("no more attacks");
-            measure::run();
+            measure::run("last", 100);
         }
     }
 }

@@ -99,7 +99,12 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
         channels::attack(None);
     }
     if asked("measure") {
-        measure::run();
+        let mut words = words.split_whitespace();
+        let (nonce, samples) = (
+            words.next(),
+            words.next().and_then(|word| word.parse().ok()),
+        );
+        measure::run(nonce.unwrap_or_default(), samples.unwrap_or(0));
         end();
     }
     attacks::run(starts as usize);

@@ -1,6 +1,7 @@
 //! A kernel that attacks the hypervisor shim and the instances beside it. Each start makes the next attack of a list: the shim's
 //! CPUID leaf says how often it was started. With the word `fuzz` on the command line it executes random instructions
-//! instead, with `channels` it attacks those at the other ends of its channels for ever, with `measure` it says what exits cost.
+//! instead, with `channels` it attacks those at the other ends of its channels for ever, with `NONCE SAMPLES measure` it says what
+//! exits cost.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

@@ -29,6 +29,14 @@ pub enum Source {
     Section,
     /// The kernel's ELF file.
     File,
+    /// `apps/hostile` above the hypervisor shim, measuring what it costs to stop.
+    Exits,
+    /// What the shim counted when it went from one instance to another.
+    Switches,
+    /// `apps/crossings` on a kernel above the shim.
+    Instance,
+    /// The bridge between two instances.
+    Channel,
     /// A Linux in the same run ([`super::peer`]).
     Linux,
 }
@@ -36,7 +44,15 @@ pub enum Source {
 impl Source {
     /// Whether it can be measured in time.
     pub fn has_time(self) -> bool {
-        !matches!(self, Source::File | Source::Trace | Source::Section)
+        let counted = matches!(self, Source::File | Source::Trace | Source::Section);
+        !counted && !self.is_above_shim()
+    }
+}
+
+impl Source {
+    /// Whether it needs a processor with virtualization.
+    fn is_above_shim(self) -> bool {
+        matches!(self, Exits | Switches | Instance | Channel)
     }
 }
 
@@ -88,7 +104,7 @@ const fn traced(name: &'static str, unit: &'static str, about: &'static str) -> 
     }
 }
 
-use Source::{Boot, Crossings, File, Files, Limits, Section};
+use Source::{Boot, Channel, Crossings, Exits, File, Files, Instance, Limits, Section, Switches};
 
 /// All of it, in the order of the table.
 pub static ALL: LazyLock<Vec<Id>> =
@@ -166,6 +182,11 @@ const SINGLE: &[Id] = &[
     id("space.map_unmap", Crossings, "a page into a space, and out of it"),
     id("thread.life", Crossings, "retype, configure, registers, priority, start, one call, suspend, delete"),
     id("read.ipc.file.4096", Files, "`Handle::read` of 4096 bytes of a file that the file system has in its cache"),
+    id("vm.exit.vmcall", Exits, "a guest calls the hypervisor shim, which answers that it is there"),
+    id("vm.exit.cpuid", Exits, "a guest executes CPUID, which the shim answers"),
+    id("vm.switch", Switches, "from the last instruction of an instance to the next of another: all of its state"),
+    id("vm.ipc.roundtrip.cross.0", Instance, "call and reply between two spaces of an instance: as many as on the bare machine"),
+    Id { device: true, ..id("vm.channel.roundtrip", Channel, "a message without bytes to another instance's bridge and back: two bells, turns, and what both bridges do") },
     Id { unit: "instructions", ..id("kernel.longest_section", Section, "most that the kernel ran without accepting an interrupt, every long operation at its worst") },
     Id { device: true, ..id("boot.prompt", Boot, "reset to the shell's first prompt, waits for devices included") },
     Id { unit: "bytes", ..id("kernel.text", File, "size of the kernel's code") },

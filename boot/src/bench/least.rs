@@ -15,6 +15,7 @@ pub fn of(id: &str) -> Option<String> {
         }
         "ipc.roundtrip.same.0" => "limit.roundtrip.same",
         "fault.roundtrip" => "limit.fault",
+        "vm.ipc.roundtrip.cross.0" => "ipc.roundtrip.cross.0",
         _ if id.starts_with("trap.") => "limit.crossing",
         _ if id.starts_with("ipc.roundtrip.") || id.starts_with("ipc.slowpath.cross.") => {
             "limit.roundtrip.cross"

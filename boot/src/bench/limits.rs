@@ -29,6 +29,11 @@ impl Limits {
         Ok(Limits(limits))
     }
 
+    /// The bound of an id.
+    pub fn of(&self, id: &str) -> Option<u64> {
+        self.0.get(id).copied()
+    }
+
     /// What is above its limit or was not measured, one sentence each.
     pub fn complaints(&self, results: &Results) -> Vec<String> {
         let complaint = |(id, highest): (&String, &u64)| {

@@ -17,7 +17,7 @@ use crate::paths;
 const MARKS: [&str; 2] = ["<!-- cargo bench -- --publish -->\n", "<!-- end -->\n"];
 
 /// The README's rows: id, and what it is.
-const SHOWN: [(&str, &str); 8] = [
+const SHOWN: [(&str, &str); 10] = [
     ("trap.null", "into the kernel and back"),
     (
         "ipc.roundtrip.cross.0",
@@ -32,6 +32,8 @@ const SHOWN: [(&str, &str); 8] = [
     ("irq.to_server", "an interrupt to its server"),
     ("cap.mint_delete", "a capability made and deleted"),
     ("space.map_unmap", "a page mapped and unmapped"),
+    ("vm.exit.vmcall", "a call of the hypervisor shim"),
+    ("vm.switch", "a switch from one kernel above it to another"),
 ];
 
 /// Writes the file of the run, the chapter, and the table in the README.
@@ -220,6 +222,16 @@ fn answer(results: &Results) -> String {
         median("ipc.chain.2"),
         median("ipc.chain.5"),
     );
+    if results.row("vm.exit.vmcall").is_some() {
+        let _ = writeln!(
+            text,
+            "- **A hypercall** costs {}, and a switch to another instance {}. It is right where whole kernels must be kept from each other; \
+            inside an instance a message costs what it costs on the bare machine ({}).",
+            median("vm.exit.vmcall"),
+            median("vm.switch"),
+            median("vm.ipc.roundtrip.cross.0"),
+        );
+    }
     let copy = results.row("limit.copy.4096").map(|row| row.summary.median);
     let trip = results
         .row("ipc.roundtrip.cross.0")

@@ -1,10 +1,13 @@
-//! The run: one boot for each source of figures, and a row for each id.
+//! The run: one boot for each source of figures, and a row for each id. [`counted`] has the sources that no guest measures,
+//! [`shim`] what is measured above the hypervisor shim.
+
+mod counted;
+mod shim;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSection};
 
 use super::cli::{Arguments, Clock, here};
 use super::compare::Comparison;
@@ -20,9 +23,9 @@ use super::results::{Absent, Results, Row};
 use super::ring0;
 use super::stats::Counts;
 use super::table::Table;
-use super::traced::traced;
 use super::volume;
 use crate::exec;
+use crate::instances::Demultiplexer;
 use crate::progress::note;
 use crate::qemu::{Emulator, Options};
 use crate::run::{self, Booted};
@@ -135,6 +138,10 @@ impl Suite {
             Source::Section,
             Source::Boot,
             Source::File,
+            Source::Exits,
+            Source::Switches,
+            Source::Instance,
+            Source::Channel,
             Source::Linux,
         ] {
             let ids: Vec<_> = ids
@@ -153,6 +160,9 @@ impl Suite {
         match source {
             Source::Crossings => self.crossings("bench", ids),
             Source::Section => self.crossings("section", ids),
+            Source::Exits | Source::Switches | Source::Instance | Source::Channel => {
+                self.above_shim(source, ids)
+            }
             Source::Call => self.with_null_disk(ids, |suite, ids| suite.ring0("library-os", ids)),
             Source::Trap => self.with_null_disk(ids, |suite, ids| suite.ring0("monolith", ids)),
             Source::Reads => self.with_null_disk(ids, |suite, ids| suite.crossings("reads", ids)),
@@ -187,13 +197,23 @@ impl Suite {
 
     /// Boots the kernel with the measuring program.
     fn crossings(&mut self, system: &str, ids: &[&'static Id]) -> Result<()> {
+        self.measuring(system, Ok, ids)
+    }
+
+    /// The same, with the system changed, or as a part of another one.
+    fn measuring(
+        &mut self,
+        system: &str,
+        place: impl Fn(System) -> Result<System>,
+        ids: &[&'static Id],
+    ) -> Result<()> {
         let mut system = System::load(system)?;
         let nonce = exec::nonce();
         let program = system.program("crossings").context("no `crossings`")?;
         program.args = vec!["measure".into(), nonce.clone(), self.samples.to_string()];
         let names = ids.iter().map(|id| id.name.to_string());
         program.args.extend(names);
-        self.guest(&system, &nonce, &[], ids)
+        self.guest(&place(system)?, &nonce, &[], ids)
     }
 
     /// Measures with a disk that has no more to do than to answer (Bochs has none).
@@ -211,7 +231,7 @@ impl Suite {
 
     /// Boots the limits in the kernel's place, which measures all it has.
     fn limits(&mut self, ids: &[&'static Id]) -> Result<()> {
-        self.in_kernels_place("limits", "", &[], ids)
+        self.in_kernels_place(&System::load("limits")?, "", &[], ids)
     }
 
     /// Boots drivers at ring 0 in the kernel's place.
@@ -222,20 +242,20 @@ impl Suite {
         };
         let names = ids.iter().map(|id| format!(" {}", id.name));
         let words = machine.words.clone() + &names.collect::<String>();
-        self.in_kernels_place(system, &words, &machine.arguments, ids)
+        self.in_kernels_place(&System::load(system)?, &words, &machine.arguments, ids)
     }
 
     /// Boots a system with a command line (nonce, samples, and what else it wants) and arguments for QEMU.
     fn in_kernels_place(
         &mut self,
-        system: &str,
+        system: &System,
         words: &str,
         arguments: &[OsString],
         ids: &[&'static Id],
     ) -> Result<()> {
         let nonce = exec::nonce();
         self.options.append = format!("{nonce} {} {words}", self.samples);
-        let measured = self.guest(&System::load(system)?, &nonce, arguments, ids);
+        let measured = self.guest(system, &nonce, arguments, ids);
         self.options.append.clear();
         measured
     }
@@ -266,10 +286,16 @@ impl Suite {
             machine, symbols, ..
         } = &mut booted;
         let mut lines = Lines::new(nonce);
+        // Above the shim the first instance measures; elsewhere nobody says who speaks.
+        let (mut line, primary) = (Demultiplexer::default(), 0);
         let mut left: Vec<_> = ids.to_vec();
         let mut ended = false;
         let outcome = run::attend(machine, &self.options.clone(), &mut |bytes| {
-            for said in lines.feed(bytes) {
+            let mut own = Vec::with_capacity(bytes.len());
+            line.feed(bytes, |source, byte| {
+                own.extend((source == primary).then_some(byte))
+            });
+            for said in lines.feed(&own) {
                 match said {
                     Ok(Said::End) => ended = true,
                     Ok(Said::Ready) => {}
@@ -285,9 +311,7 @@ impl Suite {
                     }
                     Ok(Said::Absent(name, why)) => {
                         if let Some(id) = take(&mut left, &name) {
-                            self.table.failed(id.name, &why);
-                            let id = name;
-                            self.results.absent.push(Absent { id, why });
+                            self.absent(id, why);
                         }
                     }
                     Err(line) => {
@@ -310,58 +334,6 @@ impl Suite {
                 "the bench system {name} did not measure {}: {why}; results so far are kept",
                 left.first().map_or("all", |id| id.name)
             );
-        }
-        Ok(())
-    }
-
-    /// Single-steps a round trip and an interrupt.
-    fn trace(&mut self, ids: &[&'static Id]) -> Result<()> {
-        self.table.doing("tracing");
-        let traced = traced(&self.options)?;
-        for id in ids {
-            let (value, note) = traced.figure(id.name).context("no such figure")?;
-            self.noted(id, &counted(id, Counts::one(value)), note)?;
-        }
-        Ok(())
-    }
-
-    /// Boots the default system and asks when its prompt was there.
-    fn boots(&mut self, ids: &[&'static Id]) -> Result<()> {
-        let system = System::load("default")?;
-        let mut options = self.options.clone();
-        options.exec = vec!["uptime --boot".into()];
-        let mut counts = Counts::default();
-        for boot in 0..self.boots {
-            self.table
-                .doing(&format!("boot {} of {}", boot + 1, self.boots));
-            let (outcome, symbols) = run::execute(&options, &system, |_| Ok(()), &mut |_| Ok(()))?;
-            let ticks = outcome.output.trim().parse();
-            let Ok(ticks) = ticks else {
-                self.table.clear();
-                eprintln!("--- the log\n{}---", symbols.annotate(&outcome.log));
-                bail!("the default system did not boot; results so far are kept");
-            };
-            counts.add(ticks, 1);
-        }
-        for id in ids {
-            self.row(id, &counted(id, counts.clone()))?;
-        }
-        Ok(())
-    }
-
-    /// Looks at the kernel's file.
-    fn file(&mut self, ids: &[&'static Id]) -> Result<()> {
-        let system = System::load("bench")?;
-        let symbols = crate::image::build(&system)?.symbols;
-        let file = symbols.file(bootinfo::archive::KERNEL);
-        let bytes =
-            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let elf = object::File::parse(bytes.as_slice())?;
-        let text = elf
-            .section_by_name(".text")
-            .context("the kernel has no .text")?;
-        for id in ids {
-            self.row(id, &counted(id, Counts::one(text.size())))?;
         }
         Ok(())
     }
@@ -393,6 +365,13 @@ impl Suite {
                 Ok(())
             }
         }
+    }
+
+    /// This processor lacks what an id is about.
+    fn absent(&mut self, id: &Id, why: String) {
+        self.table.failed(id.name, &why);
+        let id = id.name.into();
+        self.results.absent.push(Absent { id, why });
     }
 
     fn failed(&mut self, id: &Id, reason: &str) {

@@ -14,6 +14,7 @@ pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
     for device in curves::devices(results) {
         figures.extend(reads(results, &device)?);
     }
+    figures.extend(ways_to_ask(results)?);
     figures.extend(round_trip(results)?);
     for (title, family, says) in FAMILIES {
         figures.extend(family_of(results, title, family, says)?);
@@ -25,8 +26,60 @@ pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// The ways to ask somebody who does nothing: what it is, and the row that counts it.
+const WAYS: [(&str, &str); 5] = [
+    ("function call", "read.call.null.0"),
+    ("trap", "trap.null"),
+    ("message", "ipc.roundtrip.cross.0"),
+    ("hypercall", "vm.exit.vmcall"),
+    ("message to another instance", "vm.channel.roundtrip"),
+];
+
+/// Call, trap, message and hypercall beside each other.
+fn ways_to_ask(results: &Results) -> Result<Option<Figure>> {
+    let measured = WAYS.iter().filter_map(|(name, id)| {
+        let row = results.row(id)?;
+        Some((*name, *id, row.summary.median))
+    });
+    let measured: Vec<_> = measured.collect();
+    let Some(most) = measured
+        .iter()
+        .map(|way| way.2)
+        .max()
+        .filter(|_| measured.len() > 1)
+    else {
+        return Ok(None);
+    };
+    let bars: Vec<Bar> = measured
+        .iter()
+        .map(|(name, id, median)| Bar {
+            label: format!("{name} ({id})"),
+            text: thousands(*median as f64),
+            parts: vec![(2, *median as f64)],
+            full: most.max(1) as f64,
+        })
+        .collect();
+    let costs = measured
+        .iter()
+        .map(|(name, _, median)| format!("{name} {median}"));
+    let costs: Vec<String> = costs.collect();
+    let ids = measured.iter().map(|(_, id, _)| id.replace('.', r"\."));
+    let ids: Vec<String> = ids.collect();
+    Ok(Some(Figure {
+        title: "Call, trap, message, hypercall".into(),
+        drawings: vec![plot::bars(&bars)?],
+        legend: Vec::new(),
+        says: format!(
+            "To ask the library, the monolith or the kernel, another program, and whoever is below the kernel: {}.",
+            costs.join(", ")
+        ),
+        only: format!("^({})$", ids.join("|")),
+        peer: None,
+    }))
+}
+
 /// Ids that are compared with each other: title, what their names begin with, and what they are.
-const FAMILIES: [(&str, &str, &str); 6] = [
+const FAMILIES: [(&str, &str, &str); 7] = [
     (
         "Into the kernel and back",
         "trap.",
@@ -41,6 +94,11 @@ const FAMILIES: [(&str, &str, &str); 6] = [
         "After a switch",
         "tlb.",
         "What the first access to a page costs, before and after a CR3 write",
+    ),
+    (
+        "Above the hypervisor shim",
+        "vm.",
+        "What stops a guest and what does not, and what lies between instances",
     ),
     (
         "A chain of servers",
