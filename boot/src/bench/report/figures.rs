@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::super::curves::{self, Curve, Way};
+use super::super::curves::{self, Curve, Read, Verb, Way};
 use super::super::peers::Peer;
 use super::super::results::{Results, Row};
 use super::Figure;
@@ -11,8 +11,10 @@ use super::plot::{self, Bar, COLOURS, Vertical, bytes, thousands};
 /// Every figure that has rows.
 pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for device in curves::devices(results) {
-        figures.extend(reads(results, &device)?);
+    for verb in Verb::ALL {
+        for device in curves::devices(results, verb) {
+            figures.extend(reads(results, verb, &device)?);
+        }
     }
     figures.extend(round_trip(results)?);
     for (title, family, says) in FAMILIES {
@@ -60,8 +62,8 @@ const FAMILIES: [(&str, &str, &str); 6] = [
 ];
 
 /// The curves of a device.
-fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
-    let curves = curves::curves(results, device);
+fn reads(results: &Results, verb: Verb, device: &str) -> Result<Option<Figure>> {
+    let curves = curves::curves(results, verb, device);
     // A single size is no curve; it is in the table.
     if curves.iter().all(|curve| curve.points.len() < 2) {
         return Ok(None);
@@ -84,11 +86,11 @@ fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
         says += " The second plot: the bytes that the processor copied for it; what copies none is not in it.";
     }
     Ok(Some(Figure {
-        title: format!("Reading {device}: cost over size"),
+        title: format!("{} {device}: cost over size", verb.name()),
         drawings,
         legend: curves.iter().map(legend).collect(),
         says,
-        only: format!(r"^read\.[a-z]+\.{device}\."),
+        only: format!(r"^{}\.[a-z]+\.{device}\.", verb.word()),
         peer: None,
     }))
 }
@@ -261,9 +263,10 @@ fn family_of(results: &Results, title: &str, family: &str, says: &str) -> Result
     }))
 }
 
-/// How many times its limit each row is.
+/// How many times its limit each row is that is no read or write: those have curves.
 fn limits(results: &Results) -> Result<Option<Figure>> {
     let with = results.results.iter();
+    let with = with.filter(|row| Read::parse(&row.id).is_none());
     let with: Vec<(&Row, f64, &str)> = with
         .filter_map(|row| {
             Some((
@@ -298,7 +301,7 @@ fn limits(results: &Results) -> Result<Option<Figure>> {
             ("beyond it".into(), css(COLOURS[1])),
         ],
         says,
-        only: "^(limit|trap|ipc|fault|read)".into(),
+        only: "^(limit|trap|ipc|fault|irq|cap|space|thread)".into(),
         peer: None,
     }))
 }
