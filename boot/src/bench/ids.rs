@@ -182,6 +182,12 @@ pub fn find(name: &str) -> Option<&'static Id> {
     ALL.iter().find(|id| id.name == name)
 }
 
+/// What one boot of the kernel and its servers can measure on any PC, without a host tool at the other end.
+pub fn for_a_person() -> impl Iterator<Item = &'static str> {
+    let by_kernel = |id: &&Id| matches!(id.source, Crossings | Source::Reads) && id.on_any_pc;
+    ALL.iter().filter(by_kernel).map(|id| id.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
