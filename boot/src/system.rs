@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use manifest::{Manifest, Program};
 
+use crate::bench::ids;
 use crate::{check, paths};
 
 /// The program that types commands: it gets those of `--exec`.
@@ -13,6 +14,9 @@ const SHELL: &str = "shell";
 const PATIENCE: &str = "--patience";
 /// The program that translates names: it gets the list of all exports.
 const NAMES: &str = "names";
+/// The program that measures and, if its first argument says so, prints a table: it gets the list of what it can measure.
+const MEASURE: &str = "crossings";
+const TABLE: &str = "table";
 
 /// A manifest and where it came from.
 #[derive(Debug, Clone)]
@@ -177,6 +181,14 @@ impl System {
             .filter(|program| program.name == NAMES)
         {
             names.args.clone_from(&exports);
+        }
+        let programs = manifest.programs.iter_mut();
+        let measuring = |program: &&mut Program| {
+            let first = program.args.first();
+            program.file() == MEASURE && first.is_some_and(|word| word == TABLE)
+        };
+        for program in programs.filter(measuring) {
+            program.args.extend(ids::for_a_person().map(String::from));
         }
         manifest
     }

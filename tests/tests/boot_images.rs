@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use postern::accelerator::Accelerator;
+use postern::bench::ids;
 use postern::qemu::{self, Machine, Options};
 use postern::status::Status;
 use postern::system::System;
 use postern::{iso, paths};
-use tests::screen::{expected, type_in, wait_for_drawn};
+use tests::screen::{expected, type_in, wait_for, wait_for_drawn};
 use tests::session::{PROMPT, Session};
 use tests::tool::{self, run};
 use tests::workspace::copy;
@@ -128,6 +130,60 @@ fn the_line_for_people_without_rust() {
         // There is no device to leave QEMU with a status by: the machine goes off, and QEMU ends without one.
         session.ends();
     }
+}
+
+/// The benchmarks need no host tool: all that one boot can measure is a line of a table, on the serial line and on the screen.
+#[test]
+fn the_suite_measures_from_an_image() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("suite.iso");
+    let path = image.to_str().expect("its name is text");
+    let made = run(&mut tool::command(&[
+        "image", "--system", "suite", "--out", path,
+    ]));
+    assert_eq!(made.status, 0, "{}", made.messages);
+    let mut session = Session::boot_image(&Options {
+        iso: Some(image),
+        accel: Accelerator::Tcg,
+        ..Options::default()
+    });
+    let said = session.expect("That is all.\n");
+    let heading = said.lines().find(|line| line.starts_with("id "));
+    let heading = heading.expect("the table has a heading");
+    let row = |id: &str| -> Vec<&str> {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("{id} ")));
+        line.unwrap_or_default().split_whitespace().collect()
+    };
+    assert_eq!(
+        row("id"),
+        ["id", "min", "median", "p99", "max", "stddev", "n"]
+    );
+    for id in ids::for_a_person() {
+        let figures: Vec<u64> = row(id)
+            .iter()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let [min, median, p99, max, n] = figures[..] else {
+            // The host was busy with something else.
+            assert_eq!(row(id).get(1), Some(&"refused:"), "{id}: {said}");
+            continue;
+        };
+        assert!(
+            min <= median && median <= p99 && p99 <= max && n > 0,
+            "{id}"
+        );
+    }
+    assert!(ids::for_a_person().any(|id| row(id).len() == 7), "{said}");
+    // The pages turn: the first comes again.
+    let first = ids::for_a_person().next().expect("there are some");
+    wait_for(session.monitor(), |lines| {
+        let told = |what: &str| lines.iter().any(|line| line.starts_with(what.as_bytes()));
+        lines.first().is_some_and(|line| line == heading.as_bytes())
+            && told(first)
+            && told("page 1 of ")
+    });
 }
 
 #[test]

@@ -41,6 +41,8 @@ fn made_up() -> Results {
             results.add(row(&copy, fixed + size / 8));
         }
         results.add(row(&format!("read.ipc.zero.{size}.shared"), 460));
+        results.add(row(&format!("write.trap.zero.{size}.copy"), 90 + size / 8));
+        results.add(row(&format!("write.ipc.zero.{size}.shared"), 602));
     }
     for (id, median) in [
         ("limit.crossing", 4),
@@ -92,7 +94,14 @@ fn it_says_where_the_crossovers_are_and_how_to_measure_again() {
         page.contains("From 3 KiB on, “message, shared memory” costs less than “trap, copied”."),
         "{page}"
     );
-    assert!(page.contains(r"cargo bench -- --only '^read\.[a-z]+\.zero\.'"));
+    // 90 + size / 8 and 602 meet at a page.
+    assert!(
+        page.contains("From 4 KiB on, “message, shared memory” costs less than “trap, copied”.")
+    );
+    for verb in ["read", "write"] {
+        let again = format!(r"cargo bench -- --only '^{verb}\.[a-z]+\.zero\.'");
+        assert!(page.contains(&again), "{again}");
+    }
     assert!(page.contains("5.00"), "trap.null is five times its limit");
     assert!(page.contains(
         "another program, and whoever is below the kernel: trap 20, message 102, hypercall 111."

@@ -1,8 +1,9 @@
 //! Measures what crossings of the kernel cost, for `cargo bench`: one line on the serial port for each result.
 //!
 //! Two programs of the bench system run this binary: `crossings measure NONCE SAMPLES ID…` measures, and `partner` (no
-//! arguments) is the other side, in a space of its own; `chain [NEXT]` is a server that asks another one. Read in this order: [`clock`], [`report`], [`partner`], then the
-//! groups of ids: [`ipc`], [`load`], [`traps`], [`objects`], [`team`], [`reads`]; last [`stress`] with [`crowd`], and [`traced`].
+//! arguments) is the other side, in a space of its own; `chain [NEXT]` is a server that asks another one. `table SAMPLES ID…` measures for
+//! a person (system `suite`). Read in this order: [`clock`], [`report`], [`partner`], then the
+//! groups of ids: [`ipc`], [`load`], [`traps`], [`objects`], [`team`], [`reads`]; last [`stress`] with [`crowd`], [`traced`], and [`person`].
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -12,6 +13,7 @@ mod ipc;
 mod load;
 mod objects;
 mod partner;
+mod person;
 mod reads;
 mod report;
 mod stress;
@@ -65,18 +67,19 @@ pub fn kernel(error: abi::Error) -> Failure {
 
 fn start() -> Result<(), &'static str> {
     let mut words = rt::info().args.iter().map(String::as_str);
-    match words.next() {
+    let nonce = match words.next() {
         None => partner::serve(),
         Some("chain") => partner::chain(words.next().and_then(rt::endpoint)),
-        Some("measure") => {}
-        Some(_) => return Err("its first argument is `measure` or `chain`, or there is none"),
-    }
-    let (nonce, samples) = (words.next(), words.next().and_then(|n| n.parse().ok()));
-    let (Some(nonce), Some(samples)) = (nonce, samples) else {
-        return Err("usage: measure NONCE SAMPLES ID…");
+        Some("measure") => words.next(),
+        Some("table") => None,
+        Some(_) => {
+            return Err("its first argument is `measure`, `table` or `chain`, or there is none");
+        }
     };
+    let samples = words.next().and_then(|n| n.parse().ok());
+    let samples = samples.ok_or("usage: measure NONCE SAMPLES ID…, or table SAMPLES ID…")?;
     let own = rt::info().own.ok_or("it needs an Untyped")?;
-    let report = Report::new(nonce)?;
+    let report = Report::new(nonce.unwrap_or_default())?;
     let bench = Bench {
         samples,
         partner: rt::endpoint("partner").ok_or("it needs its partner")?,
@@ -85,6 +88,9 @@ fn start() -> Result<(), &'static str> {
         others: Mutex::new(Vec::new()),
         ports: report.ports(),
     };
+    if nonce.is_none() {
+        person::run(&bench, &report, words);
+    }
     for id in words {
         if id == TRACED {
             traced::run(&bench, &report).map_err(|_| "it cannot be traced")?;

@@ -69,7 +69,12 @@ impl<'a> Report<'a> {
     }
 
     fn line(&self, text: &str) {
-        let line = format!("\x1ebench {} {text}\r\n", self.nonce);
+        self.plain(&format!("\x1ebench {} {text}", self.nonce));
+    }
+
+    /// A line for a person.
+    pub fn plain(&self, line: &str) {
+        let line = format!("{line}\r\n");
         for piece in line.as_bytes().chunks(FIFO) {
             while self
                 .ports

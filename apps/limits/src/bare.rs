@@ -9,7 +9,10 @@ use x86_64::registers::model_specific::LStar;
 use x86_64::structures::idt::InterruptDescriptorTable;
 use x86_64::{PrivilegeLevel, VirtAddr};
 
-use super::spaces::{self, A, ARGUMENTS, BUFFER, CURRENT, KNOWN, SAMPLES, Static, TICKS};
+use super::places::*;
+use super::spaces::{
+    self, A, ARGUMENTS, BUFFER, CURRENT, KNOWN, PAGE, SAMPLES, SLOT, SPACES, Static, TICKS,
+};
 
 /// Crossings, or round trips, in one sample.
 const BATCH: u64 = 16;
@@ -18,21 +21,30 @@ const PAGES: u64 = 32;
 /// The vector that ends user code, and the first of those that stand for one function each.
 const END: u8 = 0x90;
 const FIRST_VECTOR: u8 = 0x81;
-/// What the function of each measured call returns, and the sum of the four arguments.
-const FUNCTION: u64 = 103;
-const SUM: u64 = 10;
+/// The vector that stands for a device's.
+const INTERRUPT: u8 = 0x91;
+/// Where the local APIC is told of an interrupt's end (SDM 3A 11.8.5).
+const END_OF_INTERRUPT: u64 = 0xb0;
 /// A value of CR3 with bit 63 does not flush what is tagged (SDM 3A 4.10.4.1); its lowest bits are the tag.
 const KEEP: u64 = 1 << 63;
 
 static TRAP_STACK: Static<[u64; 512]> = Static::new([0; 512]);
 static IDT: Static<InterruptDescriptorTable> = Static::new(InterruptDescriptorTable::new());
 static OFFSET: Static<u64> = Static::new(0);
+/// The entry of a page, the address of the local APIC's register, and where a thread begins that has one call to make.
+static ENTRY: Static<u64> = Static::new(0);
+static EOI: Static<u64> = Static::new(0);
+static LIFE: Static<u64> = Static::new(0);
 /// What is copied between the messages of two threads, and from where: 1 KiB each.
 static WORDS: Static<[u64; 256]> = Static::new([0; 256]);
 static COPY: [Static<spaces::Page>; 2] = [const { Static::new(spaces::Page([0; 512])) }; 2];
 
 core::arch::global_asm!(
-    concat!(include_str!("crossing.s"), include_str!("anatomy.s")),
+    concat!(
+        include_str!("crossing.s"),
+        include_str!("objects.s"),
+        include_str!("anatomy.s")
+    ),
     stack = sym entry::POSTERN_STACK,
     stack_size = const entry::STACK,
     start = sym start,
@@ -42,130 +54,19 @@ core::arch::global_asm!(
     arguments = sym ARGUMENTS,
     offset = sym OFFSET,
     words = sym WORDS,
+    entry = sym ENTRY,
+    eoi = sym EOI,
+    life = sym LIFE,
+    spaces = sym SPACES,
+    slot = const SLOT,
+    page = const PAGE,
+    interrupt = const INTERRUPT,
     batch = const BATCH,
     pages = const PAGES,
     known = const KNOWN,
     end = const END,
     first_vector = const FIRST_VECTOR,
 );
-
-type Place = unsafe extern "C" fn();
-type Kernel = unsafe extern "C" fn(u64, u64, u64, u64);
-
-unsafe extern "C" {
-    fn limits_run(user: u64, buffer: u64, samples: u64) -> u64;
-    fn limits_done();
-    fn limits_fault();
-    fn limits_int80();
-    static limits_vectors: [u64; 8];
-    fn limits_enter_bare();
-    fn limits_enter_same();
-    fn limits_enter_cross();
-    fn limits_enter_cross_8();
-    fn limits_enter_cross_32();
-    fn limits_enter_cross_120();
-    fn limits_enter_resume();
-    fn limits_enter_number();
-    fn limits_enter_registers();
-    fn limits_enter_known();
-    fn limits_enter_walked();
-    fn limits_enter_direct();
-    pub fn limits_user();
-    pub fn limits_user_server();
-    fn limits_user_clock();
-    fn limits_user_syscall();
-    fn limits_user_fault();
-    fn limits_user_number();
-    fn limits_user_int80();
-    fn limits_user_vector();
-    fn limits_user_registers();
-    fn limits_user_known();
-    fn limits_user_pointed();
-    fn limits_kernel_clock(ticks: u64, samples: u64, one: u64, other: u64);
-    fn limits_kernel_copy(ticks: u64, samples: u64, one: u64, other: u64);
-    fn limits_kernel_cr3(ticks: u64, samples: u64, one: u64, other: u64);
-    fn limits_kernel_warm(ticks: u64, samples: u64, one: u64, other: u64);
-    fn limits_kernel_refill(ticks: u64, samples: u64, one: u64, other: u64);
-}
-
-/// Id, where SYSCALL enters, the user's loop, and what must be in its RAX at the end.
-type Crossing = (&'static str, Place, Place, Option<u64>);
-
-const CROSSINGS: [Crossing; 13] = [
-    (
-        "limit.crossing",
-        limits_enter_bare,
-        limits_user_syscall,
-        None,
-    ),
-    (
-        "limit.roundtrip.same",
-        limits_enter_same,
-        limits_user_syscall,
-        None,
-    ),
-    (
-        "limit.roundtrip.cross",
-        limits_enter_cross,
-        limits_user_syscall,
-        None,
-    ),
-    (
-        "limit.roundtrip.cross.8",
-        limits_enter_cross_8,
-        limits_user_syscall,
-        None,
-    ),
-    (
-        "limit.roundtrip.cross.32",
-        limits_enter_cross_32,
-        limits_user_syscall,
-        None,
-    ),
-    (
-        "limit.roundtrip.cross.120",
-        limits_enter_cross_120,
-        limits_user_syscall,
-        None,
-    ),
-    ("limit.fault", limits_enter_resume, limits_user_fault, None),
-    (
-        "trap.syscall",
-        limits_enter_number,
-        limits_user_number,
-        Some(FUNCTION),
-    ),
-    (
-        "trap.int80",
-        limits_enter_bare,
-        limits_user_int80,
-        Some(FUNCTION),
-    ),
-    (
-        "trap.int_per_function",
-        limits_enter_bare,
-        limits_user_vector,
-        Some(FUNCTION),
-    ),
-    (
-        "trap.args.registers",
-        limits_enter_registers,
-        limits_user_registers,
-        Some(SUM),
-    ),
-    (
-        "trap.args.known",
-        limits_enter_known,
-        limits_user_known,
-        Some(SUM),
-    ),
-    (
-        "trap.args.walked",
-        limits_enter_walked,
-        limits_user_pointed,
-        Some(SUM),
-    ),
-];
 
 extern "C" fn start(info: *const u8, length: usize) -> ! {
     serial::init();
@@ -200,6 +101,12 @@ fn measure(info: &BootInfo) -> Result<(), &'static str> {
     // SAFETY: nothing else runs; only the walk through the tables reads it.
     unsafe { *OFFSET.0.get() = offset };
     paging::load_root(mmio::build_root(offset));
+    // SAFETY: nothing else runs; only the code that is measured reads them.
+    unsafe {
+        *ENTRY.0.get() = spaces::entry(offset);
+        *EOI.0.get() = mmio::map(0, info.acpi.local_apic) + END_OF_INTERRUPT;
+        *LIFE.0.get() = spaces::user(limits_user_once);
+    }
     let [first, second] = spaces::build(offset);
     paging::load_root(first);
 
@@ -208,6 +115,11 @@ fn measure(info: &BootInfo) -> Result<(), &'static str> {
     for (id, entry, user, expected) in CROSSINGS {
         bench.crossing(id, entry, user, expected, overhead)?;
     }
+    spaces::serve(limits_user_handler);
+    LStar::write(VirtAddr::new(limits_enter_interrupted as *const () as u64));
+    let (ticks, _) = run(limits_user_interrupt, samples);
+    // INT stands for the line of a device; it is no part of the way.
+    bench.result("limit.vector", 1, overhead + 1, ticks);
     let has = |feature| Cr4::read().contains(feature);
     if has(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION) {
         let (entry, user) = (limits_enter_direct, limits_user_pointed);
@@ -251,9 +163,11 @@ fn interrupts() {
         idt[0x80]
             .set_handler_addr(address(limits_int80))
             .set_privilege_level(user);
-        idt[END]
-            .set_handler_addr(address(limits_done))
-            .set_privilege_level(user);
+        for (vector, handler) in [(END, limits_done as Place), (INTERRUPT, limits_interrupt)] {
+            idt[vector]
+                .set_handler_addr(address(handler))
+                .set_privilege_level(user);
+        }
         for (vector, handler) in (FIRST_VECTOR..).zip(limits_vectors) {
             idt[vector]
                 .set_handler_addr(VirtAddr::new(handler))

@@ -194,6 +194,45 @@ limits_user_\name:
     .endm
     CLIENT pointed
 
+    // Something is made, and undone.
+    .macro CROSS_pair
+    mov edx, 1
+    syscall
+    xor edx, edx
+    syscall
+    .endm
+    CLIENT pair
+
+    // The same where another thread undoes it.
+    .macro CROSS_make
+    mov edx, 1
+    syscall
+    .endm
+    CLIENT make
+
+    // That thread: one call.
+    .global limits_user_once
+limits_user_once:
+    xor edx, edx
+    syscall
+
+    // An interrupt's way to its server, which reads the clock into R10 at its first instruction.
+    .global limits_user_interrupt
+limits_user_interrupt:
+    READ_CLOCK r8
+    int {interrupt}
+    sub r10, r8
+    mov [r14], r10
+    add r14, 8
+    dec r15
+    jnz limits_user_interrupt
+    int {end}
+
+    .global limits_user_handler
+limits_user_handler:
+    READ_CLOCK r10
+    syscall
+
     // The server in the other space.
     .global limits_user_server
 limits_user_server:

@@ -2,11 +2,14 @@
 //! mode and back with nothing between, and switches between two spaces with nothing but the switch. And the ways into a kernel
 //! that Postern does not have: INT, a vector for each function, arguments from the user's memory.
 //!
-//! `crossing.s` and `anatomy.s` are all of it that is measured; `spaces` builds two spaces, `bare` runs and prints.
+//! `crossing.s`, `objects.s` and `anatomy.s` are all of it that is measured; `places` names its parts,
+//! `spaces` builds two spaces, `bare` runs and prints.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
 mod bare;
+#[cfg(target_os = "none")]
+mod places;
 #[cfg(target_os = "none")]
 mod spaces;
 

@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 use microkernel::arch::paging;
 use x86_64::structures::paging::PageTableFlags as Flags;
 
-use super::bare::{limits_user, limits_user_server};
+use super::places::{limits_user, limits_user_server};
 
 /// Most samples.
 pub const SAMPLES: usize = 16 << 10;
@@ -15,6 +15,10 @@ const CODE: u64 = 0x40_0000;
 pub const BUFFER: u64 = CODE + 4096;
 /// Where [`ARGUMENTS`] are mapped, in both.
 pub const KNOWN: u64 = BUFFER + size_of::<Samples>() as u64;
+
+/// A page of user memory that nothing uses, and where its entry is in the first of [`SPACES`]: the last one.
+pub const PAGE: u64 = CODE + 511 * 4096;
+pub const SLOT: usize = 3 * 4096 + 511 * 8;
 
 /// What the switch knows of a side. `crossing.s` has the offsets.
 #[repr(C)]
@@ -29,7 +33,7 @@ pub struct Side {
 
 /// Page tables of a space with one stretch of user memory below 2 MiB from [`CODE`].
 #[repr(C, align(4096))]
-struct Tables([[u64; 512]; 4]);
+pub struct Tables([[u64; 512]; 4]);
 
 /// As many samples as fit.
 #[repr(C, align(4096))]
@@ -75,7 +79,7 @@ pub static CURRENT: Static<*const Static<Side>> = Static::new(&raw const A);
 pub static TICKS: Static<Samples> = Static::new(Samples([0; SAMPLES]));
 /// A structure of arguments that both user and kernel know.
 pub static ARGUMENTS: Static<Page> = Static::new(Page([0; 512]));
-static SPACES: [Static<Tables>; 2] = [const { Static::new(Tables([[0; 512]; 4])) }; 2];
+pub static SPACES: [Static<Tables>; 2] = [const { Static::new(Tables([[0; 512]; 4])) }; 2];
 
 /// User address of a place in the page of user code.
 pub fn user(place: unsafe extern "C" fn()) -> u64 {
@@ -97,6 +101,18 @@ pub fn build(offset: u64) -> [u64; 2] {
     [first, second]
 }
 
+/// Makes the server begin at another place of the page of user code.
+pub fn serve(place: unsafe extern "C" fn()) {
+    // SAFETY: nothing runs but this function; the switch reads it later.
+    unsafe { (*B.0.get()).rip = user(place) };
+}
+
+/// What the entry of a page of user memory says, if the page is that of [`ARGUMENTS`].
+pub fn entry(offset: u64) -> u64 {
+    let data = Flags::PRESENT | Flags::USER_ACCESSIBLE | Flags::WRITABLE | Flags::NO_EXECUTE;
+    (ARGUMENTS.address() - offset) | data.bits()
+}
+
 /// Fills a space's tables; returns the root's physical address.
 fn fill(space: &Static<Tables>, offset: u64) -> u64 {
     let physical = |address: u64| address - offset;
@@ -116,7 +132,7 @@ fn fill(space: &Static<Tables>, offset: u64) -> u64 {
         for page in 0..pages {
             tables[3][1 + page] = physical(TICKS.address() + page as u64 * 4096) | data;
         }
-        tables[3][1 + pages] = physical(ARGUMENTS.address()) | data;
+        tables[3][1 + pages] = entry(offset);
     }
     paging::share_kernel_half(base);
     base

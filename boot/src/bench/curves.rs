@@ -1,5 +1,5 @@
-//! Reads over their size: the rows `read.{call,trap,ipc}.{device}.{bytes}[.copy|.shared|.regs]` as curves, and where one
-//! becomes cheaper than another.
+//! Reads and writes over their size: the rows `{read,write}.{call,trap,ipc}.{device}.{bytes}[.copy|.shared|.regs]` as curves, and
+//! where one becomes cheaper than another.
 
 use std::collections::BTreeSet;
 
@@ -64,9 +64,41 @@ impl Path {
     }
 }
 
-/// What an id of a read says.
+/// The direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// Bytes come.
+    Read,
+    /// Bytes go.
+    Write,
+}
+
+impl Verb {
+    /// Both.
+    pub const ALL: [Verb; 2] = [Verb::Read, Verb::Write];
+
+    /// As in an id.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verb::Read => "read",
+            Verb::Write => "write",
+        }
+    }
+
+    /// As in the text of a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Read => "Reading",
+            Verb::Write => "Writing",
+        }
+    }
+}
+
+/// What an id of a read or a write says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read<'a> {
+    /// The direction.
+    pub verb: Verb,
     /// How the driver is reached.
     pub way: Way,
     /// The device.
@@ -78,9 +110,11 @@ pub struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    /// `None`: it is no read's.
+    /// `None`: it is neither's.
     pub fn parse(id: &'a str) -> Option<Read<'a>> {
-        let mut words = id.strip_prefix("read.")?.split('.');
+        let mut words = id.split('.');
+        let verb = words.next()?;
+        let verb = Verb::ALL.into_iter().find(|known| known.word() == verb)?;
         let way = words.next()?;
         let way = Way::ALL.into_iter().find(|known| known.word() == way)?;
         let device = words.next()?;
@@ -93,6 +127,7 @@ impl<'a> Read<'a> {
             Some(_) => return None,
         };
         let read = Read {
+            verb,
             way,
             device,
             size,
@@ -101,7 +136,13 @@ impl<'a> Read<'a> {
         words.next().is_none().then_some(read)
     }
 
-    /// Bytes that the processor copies through memory. Without a suffix, a device that reads by itself writes the caller's pages
+    /// The id of the same by function call, on the best path.
+    pub fn by_call(&self) -> String {
+        let (verb, call) = (self.verb.word(), Way::Call.word());
+        format!("{verb}.{call}.{}.{}", self.device, self.size)
+    }
+
+    /// Bytes that the processor copies through memory. Without a suffix, a device that reads by itself moves the caller's pages
     /// for a call or a trap, and `null` brings nothing; all else is copied once.
     pub fn copied(&self) -> u64 {
         let whole = self.way != Way::Message && self.device == "disk";
@@ -140,21 +181,21 @@ impl Curve {
     }
 }
 
-/// The devices that were read.
-pub fn devices(results: &Results) -> Vec<String> {
-    let reads = results
-        .results
-        .iter()
-        .filter_map(|row| Read::parse(&row.id));
+/// The devices that were read, or written.
+pub fn devices(results: &Results, verb: Verb) -> Vec<String> {
+    let rows = results.results.iter();
+    let reads = rows.filter_map(|row| Read::parse(&row.id).filter(|read| read.verb == verb));
     let names: BTreeSet<&str> = reads.map(|read| read.device).collect();
     names.into_iter().map(String::from).collect()
 }
 
 /// The curves of a device; those of `.copy` and so on beside that without a suffix.
-pub fn curves(results: &Results, device: &str) -> Vec<Curve> {
+pub fn curves(results: &Results, verb: Verb, device: &str) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
     for row in &results.results {
-        let Some(read) = Read::parse(&row.id).filter(|read| read.device == device) else {
+        let read = Read::parse(&row.id);
+        let wanted = |read: &Read| (read.verb, read.device) == (verb, device);
+        let Some(read) = read.filter(wanted) else {
             continue;
         };
         let point = (read.size, row.summary.median, read.copied());
@@ -250,6 +291,8 @@ mod tests {
             (Way::Trap, "disk", 4096)
         );
         assert_eq!((read.path, read.copied()), (Path::Copy, 4096));
+        let write = Read::parse("write.ipc.disk.512.copy").expect("it is a write");
+        assert_eq!(write.by_call(), "write.call.disk.512");
         let copied = |id| Read::parse(id).map(|read| read.copied());
         assert_eq!(copied("read.call.disk.4096"), Some(0));
         assert_eq!(copied("read.ipc.disk.4096"), Some(4096));
@@ -277,8 +320,8 @@ mod tests {
                 .chain(&shared)
                 .map(|(id, cost)| (id.as_str(), *cost)),
         );
-        assert_eq!(devices(&rows), ["zero"]);
-        let found = crossovers(&curves(&rows, "zero"));
+        assert_eq!(devices(&rows, Verb::Read), ["zero"]);
+        let found = crossovers(&curves(&rows, Verb::Read, "zero"));
         let [crossover] = found.as_slice() else {
             panic!("{found:?}")
         };
@@ -292,13 +335,13 @@ mod tests {
             ("read.trap.a.1.shared", 4),
             ("read.trap.a.2.shared", 6),
         ];
-        assert_eq!(crossovers(&curves(&results(flat), "a")), []);
+        assert_eq!(crossovers(&curves(&results(flat), Verb::Read, "a")), []);
         let apart = [
             ("read.ipc.a.1.copy", 5),
             ("read.ipc.a.2.copy", 6),
             ("read.trap.a.1.copy", 4),
             ("read.trap.a.2.copy", 5),
         ];
-        assert_eq!(crossovers(&curves(&results(apart), "a")), []);
+        assert_eq!(crossovers(&curves(&results(apart), Verb::Read, "a")), []);
     }
 }

@@ -120,6 +120,12 @@ const SINGLE: &[Id] = &[
     id("limit.roundtrip.cross.32", Limits, "the same with 28 words copied"),
     id("limit.roundtrip.cross.120", Limits, "the same with 116 words copied"),
     id("limit.fault", Limits, "UD2 in one space, resumed behind it by another: the exception, two CR3 writes, IRETQ"),
+    id("limit.vector", Limits, "an interrupt's or exception's vector, CR3, SYSRET into the server's space; the way back is not in it"),
+    id("limit.acknowledge", Limits, "SYSCALL, the end of an interrupt told to the local APIC, SYSRET"),
+    id("limit.mint_delete", Limits, "two SYSCALLs: two words of a capability stored, one cleared"),
+    id("limit.revoke.100", Limits, "a SYSCALL that clears 100 words"),
+    id("limit.map_unmap", Limits, "two SYSCALLs: a page's entry stored; cleared, and INVLPG"),
+    id("limit.thread", Limits, "a SYSCALL that stores RIP, RSP and space of a thread and switches to it; its only one goes back"),
     id("limit.copy.4096", Limits, "a copy of 4 KiB, by words"),
     id("trap.syscall", Limits, "a bare kernel: SYSCALL, one of eight functions by its number"),
     id("trap.int80", Limits, "the same through INT 0x80 and IRETQ"),
@@ -195,6 +201,12 @@ const SINGLE: &[Id] = &[
 /// The id of that name.
 pub fn find(name: &str) -> Option<&'static Id> {
     ALL.iter().find(|id| id.name == name)
+}
+
+/// What one boot of the kernel and its servers can measure on any PC, without a host tool at the other end.
+pub fn for_a_person() -> impl Iterator<Item = &'static str> {
+    let by_kernel = |id: &&Id| matches!(id.source, Crossings | Source::Reads) && id.on_any_pc;
+    ALL.iter().filter(by_kernel).map(|id| id.name)
 }
 
 #[cfg(test)]

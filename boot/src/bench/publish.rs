@@ -7,7 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::curves::{self, Curve, Way};
+use super::curves::{self, Curve, Verb, Way};
+use super::least;
 use super::peers::{self, Peer};
 use super::report::plot::{bytes, thousands};
 use super::results::{Other, Results, Row};
@@ -143,10 +144,15 @@ fn heading(first: &str, peers: &[Peer]) -> String {
 }
 
 fn line(text: &mut String, what: &str, row: &Row, results: &Results, peers: &[Peer]) {
-    let limit = row.limit.as_ref().and_then(|limit| {
-        let least = results.row(&limit.id)?.summary.median;
-        Some(format!("{:.1} of {least}", limit.ratio))
-    });
+    let limit = match (&row.limit, least::of(&row.id)) {
+        (Some(limit), _) => results.row(&limit.id).map(|least| {
+            let least = least.summary.median * limit.times;
+            format!("{:.1} of {least}", limit.ratio)
+        }),
+        (None, Err(why)) => Some(format!("({why})")),
+        // It was not measured.
+        (None, Ok(_)) => None,
+    };
     let peers: String = peers
         .iter()
         .map(|peer| {
@@ -169,8 +175,8 @@ const SIZES: [u64; 4] = [0, 512, 4096, 65536];
 /// Reads of each device in each way, as far as more than one was measured; nothing, if none was.
 fn ways(results: &Results) -> String {
     let mut lines = String::new();
-    for device in curves::devices(results) {
-        let curves = curves::curves(results, &device);
+    for device in curves::devices(results, Verb::Read) {
+        let curves = curves::curves(results, Verb::Read, &device);
         for size in SIZES {
             let costs = Way::ALL.map(|way| cheapest(&curves, way, size));
             if costs.iter().flatten().count() < 2 {
@@ -210,12 +216,15 @@ fn answer(results: &Results) -> String {
         None => "(not measured)".into(),
     };
     let mut text = format!(
-        "- **A function call** costs next to nothing. It is right where all code is trusted: the system is a library, and whoever \
-        can call it can also break it.\n\
+        "- **A function call** costs {} to a driver that has nothing to do and back, for which a trap costs {} and a message {}. It is \
+        right where all code is trusted: the system is a library, and whoever can call it can also break it.\n\
         - **A trap** costs {} when it does nothing. It is right where the kernel may hold the driver: data needs no copy \
         that the device does not make, and a bug in the driver is a bug in everything.\n\
         - **A message** costs {} to another program and back, {} of them for what no system could do for less. It is right where a \
         driver's bug must stay the driver's. With n servers in a row it costs that n times ({} for two, {} for five).\n",
+        median("read.call.null.0"),
+        median("read.trap.null.0"),
+        median("read.ipc.null.0"),
         median("trap.null"),
         median("ipc.roundtrip.cross.0"),
         median("limit.roundtrip.cross"),
@@ -248,12 +257,18 @@ fn answer(results: &Results) -> String {
         );
     }
     let mut crossovers = String::new();
-    for device in curves::devices(results) {
-        for found in curves::crossovers(&curves::curves(results, &device)) {
-            let size = bytes(found.size);
+    let both = Verb::ALL.into_iter();
+    let both = both.flat_map(|verb| {
+        curves::devices(results, verb)
+            .into_iter()
+            .map(move |d| (verb, d))
+    });
+    for (verb, device) in both {
+        for found in curves::crossovers(&curves::curves(results, verb, &device)) {
+            let (doing, size) = (verb.name(), bytes(found.size));
             let _ = writeln!(
                 crossovers,
-                "- Reading {device}: from {size} on, “{}” costs less than “{}”.",
+                "- {doing} {device}: from {size} on, “{}” costs less than “{}”.",
                 found.above, found.below
             );
         }
@@ -308,6 +323,12 @@ mod tests {
             ("limit.copy.4096", 512),
             ("limit.roundtrip.cross", 25),
             ("ipc.roundtrip.cross.0", 100),
+            ("switch.cr3", 1),
+            ("write.trap.zero.512.copy", 150),
+            ("write.trap.zero.4096.copy", 650),
+            ("write.ipc.zero.512.shared", 400),
+            ("write.ipc.zero.4096.shared", 400),
+            ("read.call.null.0", 20),
             ("read.call.zero.512.copy", 100),
             ("read.call.zero.4096.copy", 600),
             ("read.trap.zero.512.copy", 150),
@@ -319,6 +340,9 @@ mod tests {
         for part in [
             "100 instructions to another program and back, 25 instructions of them",
             "from 800 B on one copy less",
+            "costs 20 instructions to a driver that has nothing to do and back, for which a trap costs (not measured)",
+            "- Writing zero: from 2.2 KiB on, “message, shared memory” costs less than “trap, copied”.",
+            "| `switch.cr3` | 1 | (one instruction) | instructions |",
             "| `read` of 4 KiB from zero | 600 | 650 | 400 |",
             "- Reading zero: from 2.2 KiB on, “message, shared memory” costs less than “trap, copied”.",
             "| `ipc.roundtrip.cross.0` | 100 | 4.0 of 25 | instructions |",

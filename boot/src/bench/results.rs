@@ -106,8 +106,19 @@ pub struct Row {
 pub struct Limit {
     /// The row that says it.
     pub id: String,
-    /// Median of the row by the median of that one, to a hundredth.
+    /// How many times that must be done.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u64,
+    /// Median of the row by the median of that one, so many times, to a hundredth.
     pub ratio: f64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+fn is_once(times: &u64) -> bool {
+    *times == 1
 }
 
 /// How samples may spread.
@@ -200,20 +211,23 @@ impl Results {
     /// Adds a row, and says beside each what its limit is, as far as that is measured.
     pub fn add(&mut self, row: Row) {
         self.results.push(row);
-        let limit = |row: &Row| self.compared(row, &least::of(&row.id)?);
+        let limit = |row: &Row| {
+            let (id, times) = least::of(&row.id).ok()?;
+            self.compared(row, &id, times)
+        };
         let limits: Vec<_> = self.results.iter().map(limit).collect();
         for (row, limit) in self.results.iter_mut().zip(limits) {
             row.limit = limit;
         }
     }
 
-    /// A row beside that of a name, if that is measured.
-    fn compared(&self, row: &Row, id: &str) -> Option<Limit> {
-        let other = self.row(id)?.summary.median;
+    /// A row beside that of a name, so many times, if that is measured.
+    fn compared(&self, row: &Row, id: &str, times: u64) -> Option<Limit> {
+        let other = self.row(id)?.summary.median * times;
         let ratio = row.summary.median as f64 / other.max(1) as f64;
         let ratio = (ratio * 100.0).round() / 100.0;
         let id = id.into();
-        Some(Limit { id, ratio })
+        Some(Limit { id, times, ratio })
     }
 
     /// The system of that name, which is measured in this run.
@@ -232,7 +246,7 @@ impl Results {
 
     /// A row of another system, with Postern's rows of these names beside it, as far as they are measured.
     pub fn set_beside(&self, row: &mut Row, ids: &[&str]) {
-        let beside = ids.iter().filter_map(|id| self.compared(row, id));
+        let beside = ids.iter().filter_map(|id| self.compared(row, id, 1));
         row.beside = beside.collect();
     }
 
@@ -309,6 +323,12 @@ pub(super) mod tests {
             let limit = limit.map(|limit| (limit.id.as_str(), limit.ratio));
             assert_eq!(limit, Some(("limit.crossing", 5.25)));
         }
+        let chain = results([("limit.roundtrip.cross", 25), ("ipc.chain.3", 300)]);
+        let limit = chain.results[1].limit.as_ref();
+        assert_eq!(
+            limit.map(|limit| (limit.times, limit.ratio)),
+            Some((3, 4.0))
+        );
     }
 
     fn measured(values: &[(u64, u64)]) -> Measured {

@@ -1,10 +1,10 @@
 //! The display: VGA in its text mode, with the cells in memory and the cursor through the controller's ports (IBM VGA, "CRT
 //! Controller Registers"); or pixels, where firmware left such a screen.
 
+use crate::drawing::Drawing;
+use crate::screen::{CELLS, Screen, blank};
 use alloc::vec::Vec;
 use bootinfo::pixels::Pixels;
-use console::drawing::Drawing;
-use console::screen::{CELLS, Screen, blank};
 use core::time::Duration;
 use libsys::object::IoPorts;
 use libsys::registers::Registers;
@@ -57,7 +57,7 @@ pub struct Display {
 }
 
 impl Display {
-    /// Takes the display over: its pixels, if root says by the last argument that it has some; else its text as it stands, with
+    /// Takes the display over, as the only program that may touch it: its pixels, if root says by the last argument that it has some; else its text as it stands, with
     /// the controller's ports. `None`: the machine has none.
     pub fn take(ports: IoPorts, base: u16) -> Option<Self> {
         let memory = Registers::take()?;

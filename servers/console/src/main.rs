@@ -7,7 +7,6 @@
 #![deny(unsafe_code)]
 extern crate alloc;
 
-mod display;
 #[expect(
     unsafe_code,
     reason = "the traits of uart_16550 are unsafe to implement"
@@ -16,8 +15,8 @@ mod uart;
 
 use alloc::collections::VecDeque;
 use alloc::format;
+use console::display::Display;
 use console::output::{Output, WHOLE};
-use display::Display;
 use libsys::input::Input;
 use libsys::object::{IoPorts, Irq};
 use libsys::proto::console::{INPUT, INPUT_FACET, INPUT_MAX};

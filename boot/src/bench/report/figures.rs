@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::super::curves::{self, Curve, Way};
+use super::super::curves::{self, Curve, Read, Verb, Way};
 use super::super::peers::Peer;
 use super::super::results::{Results, Row};
 use super::Figure;
@@ -11,8 +11,10 @@ use super::plot::{self, Bar, COLOURS, Vertical, bytes, thousands};
 /// Every figure that has rows.
 pub fn all(results: &Results, peers: &[Peer]) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for device in curves::devices(results) {
-        figures.extend(reads(results, &device)?);
+    for verb in Verb::ALL {
+        for device in curves::devices(results, verb) {
+            figures.extend(reads(results, verb, &device)?);
+        }
     }
     figures.extend(ways_to_ask(results)?);
     figures.extend(round_trip(results)?);
@@ -118,8 +120,8 @@ const FAMILIES: [(&str, &str, &str); 7] = [
 ];
 
 /// The curves of a device.
-fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
-    let curves = curves::curves(results, device);
+fn reads(results: &Results, verb: Verb, device: &str) -> Result<Option<Figure>> {
+    let curves = curves::curves(results, verb, device);
     // A single size is no curve; it is in the table.
     if curves.iter().all(|curve| curve.points.len() < 2) {
         return Ok(None);
@@ -142,11 +144,11 @@ fn reads(results: &Results, device: &str) -> Result<Option<Figure>> {
         says += " The second plot: the bytes that the processor copied for it; what copies none is not in it.";
     }
     Ok(Some(Figure {
-        title: format!("Reading {device}: cost over size"),
+        title: format!("{} {device}: cost over size", verb.name()),
         drawings,
         legend: curves.iter().map(legend).collect(),
         says,
-        only: format!(r"^read\.[a-z]+\.{device}\."),
+        only: format!(r"^{}\.[a-z]+\.{device}\.", verb.word()),
         peer: None,
     }))
 }
@@ -319,9 +321,10 @@ fn family_of(results: &Results, title: &str, family: &str, says: &str) -> Result
     }))
 }
 
-/// How many times its limit each row is.
+/// How many times its limit each row is that is no read or write: those have curves.
 fn limits(results: &Results) -> Result<Option<Figure>> {
     let with = results.results.iter();
+    let with = with.filter(|row| Read::parse(&row.id).is_none());
     let with: Vec<(&Row, f64, &str)> = with
         .filter_map(|row| {
             Some((
@@ -356,7 +359,7 @@ fn limits(results: &Results) -> Result<Option<Figure>> {
             ("beyond it".into(), css(COLOURS[1])),
         ],
         says,
-        only: "^(limit|trap|ipc|fault|read)".into(),
+        only: "^(limit|trap|ipc|fault|irq|cap|space|thread)".into(),
         peer: None,
     }))
 }
