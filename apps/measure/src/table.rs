@@ -49,7 +49,7 @@ fn figures(mut ticks: alloc::vec::Vec<u64>) -> Result<[String; 6], Failure> {
     let squares: u128 = ticks.iter().map(|tick| u128::from(*tick).pow(2)).sum();
     let (n, spread) = (count as u128, squares * count as u128 - sum * sum);
     // In thousandths, rounded: half of the root of four times the square.
-    let stddev = ((4_000_000 * spread / (n * n)).isqrt() + 1) / 2;
+    let stddev = (4_000_000 * spread / (n * n)).isqrt().div_ceil(2);
     let stddev = format!("{}.{:03}", stddev / 1000, stddev % 1000);
     let [min, median, p99, max] = [*min, median, p99, *max].map(|tick| format!("{tick}"));
     Ok([min, median, p99, max, stddev, format!("{count}")])
