@@ -9,7 +9,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tests::session::{PROMPT, Session};
-use tests::{default_system, execute_system, hex, probing};
+use tests::{default_system, hex, probing};
 
 /// What the sharer says when it has looked at everything and reads on: at first, and after each death.
 const WELL: &str = "shared: nothing wrong\n";
@@ -26,37 +26,7 @@ fn with_sharer(disk: &str) -> System {
     system
 }
 
-#[test]
-fn client_and_server_die_in_the_middle_of_reads_without_copies() {
-    // The sharer runs while the shell sleeps: on the instruction clock, so that a run that fails can be repeated.
-    let mut exec = vec!["sleep 1", "mem"];
-    for victim in ["kill sharer", "kill disk", "kill sharer", "kill disk"] {
-        exec.extend([victim, "sleep 1", "read disk:0 --size 16"]);
-    }
-    exec.push("mem");
-    let options = Options {
-        exec: exec.into_iter().map(String::from).collect(),
-        icount: true,
-        ..Options::default()
-    };
-    let outcome = execute_system(&options, &with_sharer(DISK));
-    assert_eq!(outcome.status, Status::Success);
-    let log = outcome.log.replace('\r', "");
-    let count = |text: &str| log.matches(text).count();
-    // At first, perhaps before the first command, and after each death.
-    assert_eq!(count(WELL), 5, "{log}");
-    assert_eq!(count("|Hello from secto|\n"), 4, "{log}");
-    assert!(!outcome.log.contains("faulted") && !outcome.log.contains("panicked"));
-    let rows = outcome.output.lines();
-    let used: Vec<&str> = rows
-        .filter(|row| row.contains("free") || row.split_whitespace().any(|word| word == "sharer"))
-        .collect();
-    let (before, after) = used.split_at(used.len() / 2);
-    assert!(!before.is_empty());
-    assert_eq!(before, after, "{}", outcome.output);
-}
-
-/// The same on the machine's own clock, while the sharer reads on.
+/// While the sharer reads on.
 #[test]
 fn client_and_server_die_at_any_moment() {
     die_at_any_moment(&Options::default());
