@@ -101,7 +101,7 @@ fn a_disk_is_lent_by_vt_x_too() {
 fn a_killed_bridge_is_noticed() {
     let (file, bytes) = disk(64 * MIB);
     let mut machine = boot(&file, Options::default(), &vms2());
-    for _ in 0..3 {
+    for _ in 0..2 {
         machine.enter(1, DIGEST);
         // It is open there as soon as the bridge holds a session of the disk server's.
         while !machine.command(0, "caps bridge").contains("disk, session") {}
@@ -127,16 +127,14 @@ fn a_restarted_instance_is_noticed() {
     // What the machine ends with is not stopped by a command.
     system.choose(Some(1)).expect("there are two");
     let mut machine = boot(&file, Options::default(), &system);
-    for _ in 0..2 {
-        machine.enter(1, DIGEST);
-        while !machine.command(0, "caps bridge").contains("disk, session") {}
-        machine.enter(0, "vm restart 0");
-        let told = machine.expect(1, PROMPT);
-        assert!(told.contains(&partner_died()), "{told}");
-        machine.expect(0, PROMPT);
-        let found = machine.command(1, "read disk:0 --offset 8 --size 4 --sha256");
-        assert_eq!(found, printed(&Sha256::digest(&bytes[8..12])));
-    }
+    machine.enter(1, DIGEST);
+    while !machine.command(0, "caps bridge").contains("disk, session") {}
+    machine.enter(0, "vm restart 0");
+    let told = machine.expect(1, PROMPT);
+    assert!(told.contains(&partner_died()), "{told}");
+    machine.expect(0, PROMPT);
+    let found = machine.command(1, "read disk:0 --offset 8 --size 4 --sha256");
+    assert_eq!(found, printed(&Sha256::digest(&bytes[8..12])));
     machine.enter(1, DIGEST);
     while !machine.command(0, "caps bridge").contains("disk, session") {}
     machine.enter(0, "vm kill 0");
@@ -196,8 +194,8 @@ fn a_hostile_neighbour_hurts_nobody() {
     let mut machine = boot(&file, options, &system);
     let digest = printed(&Sha256::digest(&bytes));
     let rounds = match std::env::var_os("POSTERN_LONG") {
-        Some(_) => 500,
-        None => 5,
+        Some(_) => 300,
+        None => 3,
     };
     for _ in 0..rounds {
         machine.expect(2, "channels: 20 rounds\n");

@@ -73,7 +73,7 @@ impl Random {
     /// Seeds of a test, printed if it fails; more with `POSTERN_LONG=1`.
     pub fn seeds(few: u64) -> impl Iterator<Item = Self> {
         let count = match std::env::var_os("POSTERN_LONG") {
-            Some(_) => 100 * few,
+            Some(_) => 20 * few,
             None => few,
         };
         (1..=count).map(|seed| {
