@@ -6,6 +6,7 @@ const ESCAPE: u8 = 0x01;
 /// What the keys do, for Ctrl-A h. In raw mode a line ends with CR LF.
 pub const HELP: &str = "\r\n\
     Ctrl-A x       leave: the machine is switched off\r\n\
+    Ctrl-A n       type into the next instance, of a system that has several\r\n\
     Ctrl-A h       this help\r\n\
     Ctrl-A Ctrl-A  send Ctrl-A\r\n";
 
@@ -20,6 +21,8 @@ pub enum Key {
     Leave,
     /// Show [`HELP`].
     Help,
+    /// What is typed is the next instance's.
+    Next,
 }
 
 /// Remembers whether the last byte was Ctrl-A.
@@ -43,6 +46,7 @@ impl Escape {
             ESCAPE => Key::Send(ESCAPE),
             b'x' | b'X' => Key::Leave,
             b'h' | b'H' | b'?' => Key::Help,
+            b'n' | b'N' => Key::Next,
             _ => Key::Nothing,
         }
     }
@@ -63,6 +67,7 @@ mod tests {
         assert_eq!(feed(b"ax\x03"), [Send(b'a'), Send(b'x'), Send(3)]);
         assert_eq!(feed(b"\x01xx"), [Nothing, Leave, Send(b'x')]);
         assert_eq!(feed(b"\x01h"), [Nothing, Help]);
+        assert_eq!(feed(b"\x01nn"), [Nothing, Next, Send(b'n')]);
         assert_eq!(feed(b"\x01\x01x"), [Nothing, Send(1), Send(b'x')]);
         assert_eq!(feed(b"\x01qx"), [Nothing, Nothing, Send(b'x')]);
     }

@@ -1,6 +1,8 @@
 //! Several systems on one machine, above the hypervisor shim: what its archive lists, and its one serial line told apart.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 use anyhow::{Context, Result, ensure};
 use bootinfo::{archive, shim};
@@ -139,6 +141,16 @@ pub struct Demultiplexer {
 }
 
 impl Demultiplexer {
+    /// Of a line that is `source`'s until it says something else: without a shim it is one system's.
+    pub fn new(source: u8) -> Demultiplexer {
+        Demultiplexer {
+            source,
+            switching: false,
+        }
+    }
+}
+
+impl Demultiplexer {
     /// The next bytes of the line; `each` gets every byte with its source: an instance's number, or [`shim::SHIM`].
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(u8, u8)) {
         for &byte in bytes {
@@ -171,12 +183,62 @@ impl Demultiplexer {
     }
 }
 
+/// The instance that a person types into. The view of the line finds out which there are.
+#[derive(Debug, Default)]
+pub struct Target {
+    number: AtomicU8,
+    /// Bit n: instance n has printed something.
+    known: AtomicU8,
+    /// The line is shared, so that a byte switches it.
+    shared: AtomicBool,
+}
+
+impl Target {
+    fn new(number: u8) -> Target {
+        Target {
+            number: number.into(),
+            ..Target::default()
+        }
+    }
+
+    /// What to type for `keys` to arrive.
+    pub fn quote(&self, keys: Vec<u8>) -> Vec<u8> {
+        if !self.shared.load(Relaxed) {
+            return keys;
+        }
+        let twice = |byte: u8| if byte == shim::SWITCH { 2 } else { 1 };
+        let quoted = keys
+            .into_iter()
+            .flat_map(|byte| std::iter::repeat_n(byte, twice(byte)));
+        quoted.collect()
+    }
+
+    /// Goes on to the next instance that has printed something, and says so. Returns what to type; nothing if there is
+    /// no other.
+    pub fn next(&self) -> Vec<u8> {
+        let (now, known) = (self.number.load(Relaxed), self.known.load(Relaxed));
+        let others = (1..8).map(|step| (now + step) % 8);
+        match others.clone().find(|number| known & 1 << number != 0) {
+            Some(next) => {
+                self.number.store(next, Relaxed);
+                eprint!("\r\n--- instance {next}\r\n");
+                vec![shim::SWITCH, b'0' + next]
+            }
+            None => {
+                eprint!("\r\n--- there is no other instance\r\n");
+                Vec::new()
+            }
+        }
+    }
+}
+
 /// What a person sees of the line: one instance and what the shim says, or all of them, each line with its source.
 #[derive(Debug, Default)]
 pub struct View {
     line: Demultiplexer,
-    /// Only this one.
-    only: Option<u8>,
+    /// Only the one that is typed into.
+    only: bool,
+    target: Arc<Target>,
     /// Whose line is unfinished.
     unfinished: Option<u8>,
 }
@@ -184,17 +246,32 @@ pub struct View {
 impl View {
     /// Of one instance, or of all.
     pub fn new(only: Option<u8>) -> View {
+        let number = only.unwrap_or(0);
         View {
-            only,
-            ..View::default()
+            line: Demultiplexer::new(number),
+            only: only.is_some(),
+            target: Arc::new(Target::new(number)),
+            unfinished: None,
         }
+    }
+
+    /// The instance that is typed into.
+    pub fn target(&self) -> Arc<Target> {
+        Arc::clone(&self.target)
     }
 
     /// The next bytes of the line, as they are shown.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
-        let (only, unfinished) = (self.only, &mut self.unfinished);
+        let (target, unfinished) = (&self.target, &mut self.unfinished);
+        let only = self.only.then(|| target.number.load(Relaxed));
+        target
+            .shared
+            .fetch_or(bytes.contains(&shim::SWITCH), Relaxed);
         self.line.feed(bytes, |source, byte| {
+            if source < 8 {
+                target.known.fetch_or(1 << source, Relaxed);
+            }
             let tagged = only != Some(source);
             if tagged && only.is_some() && source != shim::SHIM {
                 return;
@@ -251,6 +328,23 @@ mod tests {
         let mut one = View::new(Some(1));
         let shown = String::from_utf8(one.feed(LINE)).expect("text");
         assert_eq!(shown, "one\r\nshim\n\x10rest\n");
+    }
+
+    #[test]
+    fn the_next_instance_is_one_that_is_there() {
+        let mut view = View::new(Some(0));
+        let target = view.target();
+        // A system alone on the bare machine: nothing is special.
+        view.feed(b"alone\r\n");
+        assert_eq!(target.quote(vec![shim::SWITCH]), [shim::SWITCH]);
+        assert_eq!(target.next(), b"");
+        view.feed(LINE);
+        assert_eq!(target.quote(b"a\x10b".to_vec()), b"a\x10\x10b");
+        assert_eq!(target.next(), b"\x101");
+        // It is the one that is seen now.
+        assert_eq!(view.feed(b"\x100zero\n\x101one\n"), b"one\n");
+        assert_eq!(target.next(), b"\x100");
+        assert_eq!(view.feed(b"\x101one\n\x100zero\n"), b"zero\n");
     }
 
     #[test]

@@ -112,9 +112,7 @@ pub(crate) fn check(options: &Options) -> Result<()> {
     if options.ata || options.emulator == Emulator::Bochs {
         disk::check_ata(options)?;
     }
-    if let Some(image) = &options.iso {
-        iso::check(image)?;
-    }
+    options.iso.as_deref().map_or(Ok(()), iso::check)?;
     options
         .disks
         .iter()
@@ -221,7 +219,7 @@ pub fn execute(
     let mut filter = Filter::new(&nonce);
     let mut annotator = Annotator::new(&symbols);
     let mut output = Vec::new();
-    let mut line = Demultiplexer::default();
+    let mut line = Demultiplexer::new(system.primary);
     let mut outcome = attend(&mut machine, options, &mut |bytes| {
         let before = output.len();
         let own = line.only(&system, bytes);
@@ -255,7 +253,8 @@ fn attach(
     watch_signals(&machine)?;
     let raw = Raw::enter()?;
     let guest = machine.take_input().context("the machine has no input")?;
-    let alive = typing::start(guest, raw.is_some(), machine.reporter());
+    let target = view.as_ref().map(|view| view.target()).unwrap_or_default();
+    let alive = typing::start(guest, raw.is_some(), target, machine.reporter());
     let mut annotator = Annotator::new(&symbols);
     let outcome = attend(&mut machine, options, &mut |bytes| {
         // Nobody listens after the first time.

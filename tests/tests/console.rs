@@ -65,6 +65,26 @@ fn poweroff_gives_the_terminal_back() {
     );
 }
 
+/// Ctrl-A n goes from one instance to the next; with `--vm`, what is seen goes along.
+#[test]
+fn the_next_instance() {
+    let _seat = seat();
+    let mut terminal = at_a_terminal(&["run", "--system", "vms2", "--vm", "0"]);
+    dialogue(
+        &mut terminal,
+        &[
+            ("", PROMPT),
+            ("\x01h", "Ctrl-A n       type into the next instance"),
+            ("read disk:0 --size 16\r", "|Hello from secto|\r\npostern> "),
+            ("\x01n", "--- instance 1\r\n"),
+            ("echo one\r", "\r\none\r\npostern> "),
+            ("\x01n", "--- instance 0\r\n"),
+            ("read disk:0 --size 16\r", "|Hello from secto|\r\npostern> "),
+            ("\x01x", "status 0"),
+        ],
+    );
+}
+
 /// A machine whose shell never gets a turn can be left as well.
 #[test]
 fn leaving_a_machine_that_hangs() {

@@ -1,11 +1,9 @@
 //! The hypervisor shim: two kernels on one machine, each with its own system.
 
-use std::collections::BTreeMap;
-
 use postern::qemu::{Emulator, Options};
 use postern::status::Status;
 use postern::system::System;
-use tests::instances::Instances;
+use tests::instances::{Instances, SHIM};
 use tests::session::PROMPT;
 use tests::{all_started, execute};
 
@@ -73,100 +71,101 @@ fn commands_reach_the_chosen_instance() {
     assert!(system.choose(Some(2)).is_err());
 }
 
-/// Without AMD-V and VT-x the shim says so, and nothing starts.
-#[test]
-fn a_processor_without_virtualization_is_refused() {
-    let outcome = execute(&Options {
+/// A machine without AMD-V and VT-x.
+fn without_virtualization(append: &str) -> Options {
+    Options {
         system: "vms2".into(),
         cpu: Some("max,svm=off".into()),
-        exec: vec!["ps".into()],
+        exec: vec!["ps".into(), "read disk:0 --offset 512 --size 16".into()],
+        append: append.into(),
         ..Options::default()
-    });
+    }
+}
+
+/// The shim says so, and what can be done, and nothing starts.
+#[test]
+fn a_processor_without_virtualization_is_refused() {
+    let outcome = execute(&without_virtualization(""));
     assert_eq!(outcome.status, Status::Refused);
+    for words in [
+        "no AMD-V, and the CPU has no VT-x; use one that has",
+        "add shim=optional",
+    ] {
+        assert!(outcome.log.contains(words), "{}", outcome.log);
+    }
+}
+
+/// The system of the first instance, or of the chosen one, has the machine, with its devices.
+#[test]
+fn without_virtualization_one_system_boots_if_it_may() {
+    let outcome = execute(&without_virtualization("shim=optional"));
+    assert_eq!(outcome.status, Status::Success, "{}", outcome.log);
     assert!(
-        outcome.log.contains("no AMD-V, and the CPU has no VT-x"),
+        outcome.log.contains("instance 0 has the bare machine"),
         "{}",
         outcome.log
     );
+    assert!(
+        outcome.output.contains("This is sector 1"),
+        "{}",
+        outcome.output
+    );
+    let mut system = vms2();
+    system.choose(Some(1)).expect("there are two");
+    let outcome = tests::execute_system(&without_virtualization("shim=optional"), &system);
+    assert_eq!(
+        outcome.status,
+        Status::CommandFailed,
+        "it has no disk: {}",
+        outcome.log
+    );
+    assert!(!outcome.output.contains("keyboard"), "{}", outcome.output);
 }
 
-/// What `crossings` in instance 0, or without a shim, says about `ipc.roundtrip.cross.0`: the figures, and with a shim the counters of
-/// exits.
-fn round_trips(samples: u64, with_shim: bool) -> (String, BTreeMap<String, u64>) {
-    let mut bench = System::load("bench").expect("it is there");
-    let program = bench.program("crossings").expect("it measures");
-    let words = [
-        "measure",
-        "n",
-        &samples.to_string(),
-        "ipc.roundtrip.cross.0",
-    ];
-    program.args = words.map(String::from).into();
-    let system = match with_shim {
-        false => bench,
-        true => {
-            // Alone: another instance would have turns, and interrupts of its own.
-            let mut system = vms2();
-            system.manifest.instances.truncate(1);
-            system.manifest.channels.clear();
-            system.instances = vec![bench];
-            system
-        }
-    };
-    let options = Options {
-        icount: true,
-        ..Options::default()
-    };
-    let outcome = tests::follow(&options, &system, &[]);
-    assert_eq!(outcome.status, Status::Success);
-    let after = |text: &str| {
-        outcome
-            .log
-            .split(text)
-            .nth(1)
-            .unwrap_or_default()
-            .to_string()
-    };
-    let figures = after("result ipc.roundtrip.cross.0 16 ");
-    let exits = after("exits: ");
-    let words: Vec<&str> = exits.split_whitespace().collect();
-    let counters = words.chunks(2).map_while(|pair| match pair {
-        [name, count] => Some((name.to_string(), count.parse().ok()?)),
-        _ => None,
-    });
-    let figures = figures.lines().next().unwrap_or_default();
-    (figures.to_string(), counters.collect())
-}
-
-/// The figure of most samples.
-fn usual(figures: &str) -> u64 {
-    let samples = figures
-        .split_whitespace()
-        .filter_map(|word| word.split_once('*'));
-    let samples = samples.map(|(ticks, count)| {
-        let number = |text: &str| text.parse::<u64>().expect("a number");
-        (number(count), number(ticks))
-    });
-    samples.max().expect("there are samples").1
-}
-
-/// Messages between two spaces of an instance cost what they cost without a shim, to the instruction, and never stop the guest.
+/// With virtualization the word changes nothing.
 #[test]
-fn messages_do_not_know_of_the_shim() {
-    /// Long enough for the turn of the programs' start to end, the last interrupt there is.
-    const FEW: u64 = 10_000;
-    /// 16 round trips a sample: 100,000 more.
-    const MANY: u64 = FEW + 6_250;
-    let (bare, none) = round_trips(MANY, false);
-    assert!(none.is_empty(), "{none:?}");
-    let (few, mut before) = round_trips(FEW, true);
-    let (many, mut after) = round_trips(MANY, true);
-    assert_eq!(usual(&many), usual(&bare), "{many} and {bare}");
-    assert_eq!(usual(&few), usual(&bare), "{few} and {bare}");
-    // The result's bytes leave by a port, a few at an exit.
-    let ports = [&mut before, &mut after].map(|counters| counters.remove("port").unwrap_or(0));
-    assert!(ports[1] - ports[0] < 200, "{ports:?}");
-    assert_eq!(before, after);
+fn with_virtualization_the_shim_stays() {
+    let outcome = execute(&Options {
+        system: "vms2".into(),
+        append: "shim=optional".into(),
+        exec: vec!["vm list".into()],
+        ..Options::default()
+    });
+    assert_eq!(outcome.status, Status::Success);
+    assert_eq!(outcome.output.lines().count(), 3, "{}", outcome.output);
+}
+
+/// What an instance costs beyond its memory: the shim says it, by instance.
+fn costs(emulator: Emulator) {
+    /// Bytes, without nested page tables.
+    const MOST: u64 = 64 << 10;
+    let mut machine = Instances::boot(
+        &Options {
+            emulator,
+            ..Options::default()
+        },
+        &vms2(),
+    );
+    for number in 0..2 {
+        machine.expect(SHIM, &format!("instance {number}: "));
+        let line = machine.expect(SHIM, " of tables");
+        let (_, beside) = line.split_once("beside it ").expect("it says so");
+        let bytes = beside
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse::<u64>().ok());
+        println!("{emulator:?}, instance {number}: {beside}");
+        assert!(
+            bytes.is_some_and(|bytes| (1..=MOST).contains(&bytes)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn an_instance_costs_little_memory() {
+    costs(Emulator::Qemu);
+    costs(Emulator::Bochs);
 }
 
 /// An instance is stopped and started anew, 50 times (`POSTERN_LONG=1`: 10,000), and its neighbour does not notice.

@@ -6,7 +6,7 @@ use bootinfo::{PHYSICAL_MAP, shim};
 use microkernel::arch::{cpu, port};
 use microkernel::log;
 
-use crate::{bare, channels, measure};
+use crate::{bare, channels, measure, user};
 
 const EFER: u32 = 0xc000_0080;
 
@@ -78,6 +78,9 @@ const ATTACKS: &[Attack] = &[
     ("triple fault", triple_fault),
     ("stack of its own tables", nonsense_tables),
     ("debug exceptions without end", debug_loop),
+    ("alignment exceptions without end", || {
+        user::misaligned_for_ever()
+    }),
     ("spin with interrupts off", || {
         instruction!("cli", "2: jmp 2b")
     }),
@@ -279,7 +282,7 @@ fn nonsense_tables() {
 
 /// Every instruction traps, and nobody takes that back.
 fn debug_loop() {
-    bare::ignore_debug_exceptions();
+    bare::ignore(bare::DEBUG);
     instruction!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "2: jmp 2b");
 }
 

@@ -8,7 +8,12 @@ use microkernel::arch::{gdt, port, serial};
 use microkernel::log;
 use x86_64::VirtAddr;
 
-use crate::{attacks, channels, fuzz, measure};
+use crate::{attacks, channels, fuzz, measure, roles};
+
+/// #DB and #AC.
+pub const DEBUG: u8 = 1;
+/// See [`DEBUG`].
+pub const ALIGNMENT: u8 = 17;
 
 /// Bytes of the stack.
 pub const STACK: usize = 32 << 10;
@@ -36,9 +41,20 @@ global_asm!(
     "jmp 1f",
     ".endr",
     ".endr",
-    ".global hostile_return",
+    // Those that do nothing: without an error code, and with one.
+    ".global hostile_return, hostile_return_with_error",
+    "hostile_return_with_error: add rsp, 8",
     "hostile_return: iretq",
-    "1: pop rdi",
+    // RDI: the vector, RSI: where it was, RDX: when. The stack was empty and aligned, so that its address tells whether there is an
+    // error code.
+    "1: rdtsc",
+    "shl rdx, 32",
+    "or rdx, rax",
+    "pop rdi",
+    "test spl, 8",
+    "jnz 2f",
+    "add rsp, 8",
+    "2: mov rsi, [rsp]",
     "lea rsp, [rip + {stack} + {size}]",
     "cld",
     "call {trapped}",
@@ -51,6 +67,7 @@ global_asm!(
 unsafe extern "C" {
     fn hostile_stubs();
     fn hostile_return();
+    fn hostile_return_with_error();
 }
 
 static TABLE: Own<[[u64; 2]; 256]> = Own(UnsafeCell::new([[0; 2]; 256]));
@@ -77,10 +94,14 @@ fn gate(address: u64) -> [u64; 2] {
     [low | (address >> 16 & 0xffff) << 48, address >> 32]
 }
 
-/// A debug exception does nothing.
-pub fn ignore_debug_exceptions() {
-    // SAFETY: the table is loaded; the processor reads the gate only at a debug exception.
-    unsafe { (*TABLE.0.get())[1] = gate(hostile_return as *const () as u64) };
+/// An exception or interrupt does nothing.
+pub fn ignore(vector: u8) {
+    let stub = match vector {
+        ALIGNMENT => hostile_return_with_error as *const (),
+        _ => hostile_return as *const (),
+    };
+    // SAFETY: the table is loaded; the processor reads the gate only when that happens.
+    unsafe { (*TABLE.0.get())[usize::from(vector)] = gate(stub as u64) };
 }
 
 extern "C" fn start(info: *const u8, length: usize) -> ! {
@@ -97,6 +118,12 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
     }
     if asked("channels") {
         channels::attack(None);
+    }
+    if let Some(list) = words
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("roles="))
+    {
+        roles::play(list);
     }
     if asked("measure") {
         let mut words = words.split_whitespace();
@@ -134,10 +161,10 @@ pub fn survived() -> ! {
     end()
 }
 
-/// An exception.
-extern "C" fn trapped(vector: u8) -> ! {
+/// An exception or interrupt at `rip`, TSC ticks `now`.
+extern "C" fn trapped(vector: u8, rip: u64, now: u64) -> ! {
     if fuzz::running() {
-        fuzz::next();
+        fuzz::trapped(rip, now);
     }
     log!("exception {vector}");
     end()
@@ -152,7 +179,7 @@ pub fn end() -> ! {
 fn panic(info: &core::panic::PanicInfo) -> ! {
     // What a block of random instructions wrecked. (And QEMU's clock of instructions stands still in the PAUSE loop of a lock.)
     if fuzz::running() {
-        fuzz::next();
+        fuzz::trapped(0, 0);
     }
     log!("panic: {info}");
     end()

@@ -31,8 +31,8 @@ const FORMAT: Format = Format { table: 0b111, memory: 0b111 | 6 << 3, device: 0b
 /// The pointer to them (25.6.11): write-back, 4 levels.
 const EPT_POINTER: u64 = 6 | 3 << 3;
 
-/// CR0 bits that a guest changes by itself: TS and MP.
-const CR0_OWN: u64 = 1 << 3 | 1 << 1;
+/// CR0 bits that a guest changes by itself: TS, MP and AM.
+const CR0_OWN: u64 = bits(&[1, 3, 18]);
 /// CR4 bits of that kind: global pages, FSGSBASE, PCID, XSAVE, SMEP, SMAP, UMIP, and the old ones. VMXE is on, and is never seen.
 const CR4_OWN: u64 = 0x0037_0f9f & !(1 << 5);
 const VMXE: u64 = 1 << 13;
@@ -53,12 +53,15 @@ const SWITCHED: usize = 5;
 pub struct Host {
     /// The bitmap of MSRs.
     registers: u64,
-    /// The preemption timer's period.
+    /// The preemption timer's period, and what of it an exit takes.
     period: u64,
+    exit: u64,
 }
 
 /// Periods of the preemption timer in a second.
 const PERIODS: u64 = 1000;
+/// TSC ticks that an exit takes from the period: the timer counts only while the guest runs, and so would let a storm of exits go on.
+const EXIT_TICKS: u64 = 200;
 
 /// A guest's processor.
 #[repr(C)]
@@ -72,6 +75,7 @@ pub struct Vmx {
     /// The guest exits when it can take an interrupt.
     window: bool,
     period: u64,
+    exit: u64,
     registers: [u64; OWN.len() - SWITCHED],
     cr2: u64,
 }
@@ -155,8 +159,8 @@ impl Vcpu for Vmx {
             asm!("vmxon [{}]", in(reg) &raw const region, options(nostack));
         }
         // The preemption timer counts down by one every 2^n TSC ticks (A.6).
-        let period = (hz / PERIODS) >> (Real.msr(IA32_VMX_MISC) & 0x1f);
-        Ok(Host { registers, period })
+        let shift = Real.msr(IA32_VMX_MISC) & 0x1f;
+        Ok(Host { registers, period: (hz / PERIODS) >> shift, exit: EXIT_TICKS >> shift })
     }
 
     fn take_interrupt(idle: bool) -> Option<u8> {
@@ -190,6 +194,7 @@ impl Vcpu for Vmx {
             injected: false,
             window: false,
             period: host.period,
+            exit: host.exit,
             registers: Default::default(),
             cr2: 0,
         })
@@ -212,6 +217,8 @@ impl Vcpu for Vmx {
             return Exit::Refused(read(ro::VM_INSTRUCTION_ERROR));
         }
         self.launched = true;
+        let left = read(guest::VMX_PREEMPTION_TIMER_VALUE);
+        write(guest::VMX_PREEMPTION_TIMER_VALUE, left.saturating_sub(self.exit));
         let reason = read(ro::EXIT_REASON);
         let vectoring = read(ro::IDT_VECTORING_INFO);
         if vectoring & VALID != 0 {
