@@ -371,20 +371,21 @@ fn pieces(
     range: core::ops::Range<usize>,
     write: bool,
 ) -> Result<([Piece; PIECES], usize), IoError> {
-    let (mut pieces, mut bytes, mut count) = ([Piece::NONE; PIECES], 0, 0);
-    while bytes < range.len() && count < PIECES {
+    let (mut pieces, mut bytes) = (Vec::<Piece, PIECES>::new(), 0);
+    while bytes < range.len() && !pieces.is_full() {
         let (at, most) = (range.start + bytes, range.len() - bytes);
         let piece = memory.piece(at, most, write).ok_or(IoError::BadBuffer)?;
         bytes += piece.bytes as usize;
-        pieces[count] = piece;
-        count += 1;
+        // There is room.
+        let _ = pieces.push(piece);
     }
     // Three pieces may end inside a sector: then the last of them, at least a page long, ends earlier.
     let rest = bytes % SECTOR;
-    if let Some(last) = count.checked_sub(1) {
-        pieces[last].bytes -= rest as u32;
+    if let Some(last) = pieces.last_mut() {
+        last.bytes -= rest as u32;
     }
-    Ok((pieces, bytes - rest))
+    let all = core::array::from_fn(|index| pieces.get(index).copied().unwrap_or(Piece::NONE));
+    Ok((all, bytes - rest))
 }
 
 /// Copies bytes into memory; returns how many.
