@@ -19,7 +19,7 @@ const TESTS: &[(&str, &str)] = &[
     ),
     (
         "capabilities",
-        "fewer_rights rights_are_needed not_derivable badges moving too_deep descendants many \
+        "fewer_rights rights_are_needed not_derivable badges messages moving too_deep descendants many \
          nested_tables tables_that_contain_each_other bounds wrong_kinds",
     ),
     (
