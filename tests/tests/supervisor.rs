@@ -43,6 +43,16 @@ fn used(table: &str, name: &str) -> u64 {
     row(table, name)[column].parse().expect("it is a number")
 }
 
+/// Asks until the programs that worked and killed have ended: they are less urgent than the shell.
+fn until_all_is_quiet(session: &mut Session) {
+    let runs = |programs: &str| {
+        ["load", "killer"]
+            .iter()
+            .any(|name| row(programs, name)[3] != "ended")
+    };
+    while runs(&session.command("ps")) {}
+}
+
 /// How many capabilities each program holds, of each kind.
 fn capabilities(session: &mut Session) -> BTreeMap<(String, String), usize> {
     let mut count = BTreeMap::new();
@@ -102,6 +112,7 @@ fn servers_die_under_load_and_nothing_is_lost() {
     for victim in VICTIMS {
         assert_eq!(row(&programs, victim)[3], "receiving", "{programs}");
     }
+    until_all_is_quiet(&mut session);
     let after = session.command("mem");
     let held = capabilities(&mut session);
     assert_eq!(session.command("read blah:").lines().count(), 2);
@@ -128,7 +139,7 @@ fn servers_die_under_load_and_nothing_is_lost() {
     session.expect(PROMPT);
     // The same was typed before it was looked.
     assert_eq!(session.command("echo alive"), "alive\n");
-    session.command("ps");
+    until_all_is_quiet(&mut session);
     let peaceful = session.command("mem");
     assert_eq!(held, capabilities(&mut session), "{after}{peaceful}");
     for what in ["free", "capabilities,", "bytes"] {
