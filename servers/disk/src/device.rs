@@ -84,20 +84,20 @@ impl Pieces {
         (pieces.bytes() != 0).then_some(pieces)
     }
 
-    /// Pieces of a buffer that a client shares with this program: where in it each begins, and its bytes. `None`: there is
-    /// not one, or one lies outside the buffer.
+    /// Pieces of a buffer that a client shares with this program: where in it each begins, and its bytes; of them the first
+    /// `most`. `None`: there is not one, or one lies outside the buffer.
     #[inline(always)]
-    pub fn of(buffer: &Rc<Attached>, pieces: [(u32, u32); PIECES]) -> Option<Self> {
+    pub fn of(buffer: &Rc<Attached>, pieces: [(u32, u32); PIECES], mut most: u32) -> Option<Self> {
         let mut parts = [Piece::NONE; PIECES];
         for (part, (start, bytes)) in parts.iter_mut().zip(pieces) {
-            if bytes != 0 {
-                let (address, physical) = buffer.place(start, bytes)?;
-                *part = Piece {
-                    address,
-                    physical,
-                    bytes,
-                };
-            }
+            let (address, physical) = buffer.place(start, bytes)?;
+            let bytes = bytes.min(most);
+            most -= bytes;
+            *part = Piece {
+                address,
+                physical,
+                bytes,
+            };
         }
         // SAFETY: root has mapped the buffer for this program, contiguous, and it stays until it is dropped. Nothing makes a
         // reference to it.

@@ -130,19 +130,16 @@ impl Place {
 
     /// The pieces of the client's buffer that a request names: at most `most` bytes of them.
     #[inline(always)]
-    fn pieces(&self, words: [u64; PIECES], mut most: usize) -> Result<Pieces, IoError> {
+    fn pieces(&self, words: [u64; PIECES], most: usize) -> Result<Pieces, IoError> {
         let buffer = self.buffer.as_ref().ok_or(IoError::BadBuffer)?;
-        let mut pieces = [(0, 0); PIECES];
-        for (piece, word) in pieces.iter_mut().zip(words) {
-            let (start, bytes) = (word as u32, (word >> 32) as usize);
-            if !bytes.is_multiple_of(SECTOR) {
-                return Err(IoError::BadRequest);
-            }
-            let bytes = bytes.min(most);
-            most -= bytes;
-            *piece = (start, bytes as u32);
+        let pieces = words.map(|word| (word as u32, (word >> 32) as u32));
+        if pieces
+            .iter()
+            .any(|(_, bytes)| !bytes.is_multiple_of(SECTOR as u32))
+        {
+            return Err(IoError::BadRequest);
         }
-        Pieces::of(buffer, pieces).ok_or(IoError::BadRequest)
+        Pieces::of(buffer, pieces, most as u32).ok_or(IoError::BadRequest)
     }
 }
 
