@@ -163,7 +163,7 @@ fn interrupts() {
         idt[0x80]
             .set_handler_addr(address(limits_int80))
             .set_privilege_level(user);
-        for (vector, handler) in [(END, limits_done as Place), (INTERRUPT, limits_interrupt)] {
+        for (vector, handler) in [(END, limits_done as Place), (INTERRUPT, limits_fault)] {
             idt[vector]
                 .set_handler_addr(address(handler))
                 .set_privilege_level(user);

@@ -70,7 +70,8 @@ limits_enter_\name:
     TO_OTHER cross_32, 28, 1
     TO_OTHER cross_120, 116, 1
 
-    // #UD of the user code enters here for limit.fault: the server's space, RIP and RSP. The frame stays where the processor put it.
+    // #UD of the user code enters here for limit.fault, an interrupt for limit.vector: the server's space, RIP and RSP. The frame stays
+    // where the processor put it.
     .global limits_fault
 limits_fault:
     mov rbx, [rip + {thread_a} + 24]

@@ -64,17 +64,6 @@ limits_enter_life:
     mov rsp, [rip + {thread_a} + 8]
     sysretq
 
-    // An interrupt's vector: the space, RIP and RSP of its server. What it interrupted lies where the processor put it.
-    .global limits_interrupt
-limits_interrupt:
-    mov rbx, [rip + {thread_a} + 24]
-    mov rax, [rbx + 32]
-    mov cr3, rax
-    mov rcx, [rbx]
-    mov rsp, [rbx + 8]
-    mov r11d, 2
-    sysretq
-
     // SYSCALL of that server, which will begin at the same place: back to what was interrupted.
     .global limits_enter_interrupted
 limits_enter_interrupted:

@@ -28,7 +28,6 @@ unsafe extern "C" {
     pub fn limits_enter_acknowledge();
     pub fn limits_enter_life();
     pub fn limits_enter_interrupted();
-    pub fn limits_interrupt();
     pub fn limits_enter_number();
     pub fn limits_enter_registers();
     pub fn limits_enter_known();

@@ -8,7 +8,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bootinfo::exit;
 use core::arch::asm;
-use core::cell::UnsafeCell;
 use core::fmt::Display;
 use linux_init::Linux;
 use linux_init::kernel::{self, Errno, Fd};
@@ -20,25 +19,7 @@ use talc::{TalcLock, source::Claim};
 const STACK: usize = 64 << 10;
 const HEAP: usize = 4 << 20;
 
-#[repr(C, align(4096))]
-struct Stack(UnsafeCell<[u8; STACK]>);
-// SAFETY: only the stack pointer uses it.
-unsafe impl Sync for Stack {}
-static STACK_MEMORY: Stack = Stack(UnsafeCell::new([0; STACK]));
-
-core::arch::global_asm!(
-    ".pushsection .text._start, \"ax\"",
-    ".globl _start",
-    "_start:",
-    "lea rsp, [rip + {stack} + {size}]",
-    "xor ebp, ebp",
-    "call {start}",
-    "ud2",
-    ".popsection",
-    stack = sym STACK_MEMORY,
-    size = const STACK,
-    start = sym start,
-);
+bootinfo::entry_point!(start, STACK);
 
 #[global_allocator]
 static ALLOCATOR: TalcLock<spin::Mutex<()>, Claim> = {

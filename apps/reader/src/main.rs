@@ -26,32 +26,13 @@ const REGISTERS: usize = 8;
 /// Entry point, stack and heap: they are the program's own.
 #[cfg(target_os = "none")]
 mod bare {
-    use core::cell::UnsafeCell;
     use reader::{Call, trap};
     use talc::{TalcLock, source::Claim};
 
     const STACK: usize = 64 << 10;
     const HEAP: usize = 4 << 20;
 
-    #[repr(C, align(4096))]
-    struct Stack(UnsafeCell<[u8; STACK]>);
-    // SAFETY: only the stack pointer uses it.
-    unsafe impl Sync for Stack {}
-    static STACK_MEMORY: Stack = Stack(UnsafeCell::new([0; STACK]));
-
-    core::arch::global_asm!(
-        ".pushsection .text._start, \"ax\"",
-        ".globl _start",
-        "_start:",
-        "lea rsp, [rip + {stack} + {size}]",
-        "xor ebp, ebp",
-        "call {start}",
-        "ud2",
-        ".popsection",
-        stack = sym STACK_MEMORY,
-        size = const STACK,
-        start = sym start,
-    );
+    bootinfo::entry_point!(start, STACK);
 
     extern "C" fn start() -> ! {
         exit(super::start())

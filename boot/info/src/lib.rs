@@ -18,7 +18,7 @@ pub mod shim;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The ELF entry point of whatever the loader starts: takes its own stack, `$size` bytes at `$stack`, and calls `$start`, an
+/// The ELF entry point of whatever the loader starts, or of a program that brings its own stack: takes its own stack, `$size` bytes at `$stack`, and calls `$start`, an
 /// `extern "C" fn(info: *const u8, length: usize) -> !`, with the loader's registers (RDI = postcard bytes, RSI = their length).
 /// Without `$stack`, one is made.
 #[macro_export]
