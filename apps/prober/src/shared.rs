@@ -133,6 +133,10 @@ fn bounds(disk: &Handle, buffer: &mut Shared) -> Result<(), Failure> {
     refused(write, IoError::BeyondEnd, "a write at the end")?;
     let count = buffer.read(disk, end - SECTOR as u64, &[(0, SECTOR), (4096, SECTOR)])?;
     expect(count == SECTOR, "a read across the end")?;
+    for wild in [(SIZE, SECTOR), (SIZE + SECTOR, 0)] {
+        let read = buffer.read(disk, end - SECTOR as u64, &[(0, SECTOR), wild]);
+        refused(read, IoError::BadRequest, "a wild piece behind the end")?;
+    }
     let count = buffer.read(disk, end, &[(0, SECTOR)])?;
     expect(count == 0, "a read at the end")
 }
