@@ -180,13 +180,45 @@ impl Endpoint {
 /// A Reply object: holds one caller until somebody answers VIA it.
 #[repr(C, align(64))]
 pub struct Reply {
-    /// The parked caller, in state AwaitingReply from this object.
-    pub caller: Cell<Option<ThreadRef>>,
+    /// The parked caller, if the fast path may answer it; else [`thread::nobody`].
+    fast: Cell<ThreadRef>,
+    caller: Cell<Option<ThreadRef>>,
 }
+
+/// Where the fast path finds the parked caller.
+pub const CALLER: usize = offset_of!(Reply, caller);
+// It reads whom it may answer at the object's own address.
+const _: () = assert!(offset_of!(Reply, fast) == 0);
 
 impl Reply {
     /// Nobody parked.
     pub(crate) const fn new() -> Self {
-        Self { caller: Cell::new(None) }
+        Self { fast: Cell::new(thread::nobody()), caller: Cell::new(None) }
+    }
+
+    /// The parked caller, in state AwaitingReply from this object.
+    pub fn caller(&self) -> Option<ThreadRef> {
+        self.caller.get()
+    }
+
+    /// Whom the fast path may answer.
+    pub fn fast(&self) -> ThreadRef {
+        self.fast.get()
+    }
+
+    /// Parks a caller.
+    #[inline(always)]
+    pub fn park(&self, caller: ThreadRef) {
+        self.caller.set(Some(caller));
+        if caller.is_plain_caller() {
+            self.fast.set(caller);
+        }
+    }
+
+    /// Nobody is parked any more.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.fast.set(thread::nobody());
+        self.caller.set(None);
     }
 }

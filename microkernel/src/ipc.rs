@@ -202,7 +202,7 @@ pub fn reply(
     kernel.trace.record_message(Event::Reply, server.address(), client.address());
     let in_turn = via.is_none() && server.is_in_turn();
     match via {
-        Some(reply) => reply.caller.set(None),
+        Some(reply) => reply.clear(),
         None => settle(kernel, server),
     }
     kernel.timer.remove(client);
@@ -223,7 +223,7 @@ pub fn defer(kernel: &mut Kernel, server: ThreadRef, reply: Ref<Reply>) -> Resul
     check_defer(server, reply)?;
     if let Owed::Caller(client) = server.debt() {
         client.set_state(ThreadState::AwaitingReply { from: Holder::Reply(reply) });
-        reply.caller.set(Some(client));
+        reply.park(client);
         settle(kernel, server);
     }
     Ok(())
@@ -235,7 +235,7 @@ pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     match server.debt() {
         Owed::Irq(_) => Err(Error::BadState),
         Owed::Nothing => Err(Error::NoCaller),
-        Owed::Caller(_) if reply.caller.get().is_some() => Err(Error::Busy),
+        Owed::Caller(_) if reply.caller().is_some() => Err(Error::Busy),
         Owed::Caller(_) => Ok(()),
     }
 }
@@ -254,7 +254,7 @@ fn settle(kernel: &mut Kernel, server: ThreadRef) {
 fn release(kernel: &mut Kernel, client: ThreadRef) {
     match client.state() {
         ThreadState::AwaitingReply { from: Holder::Thread(server) } => settle(kernel, server),
-        ThreadState::AwaitingReply { from: Holder::Reply(reply) } => reply.caller.set(None),
+        ThreadState::AwaitingReply { from: Holder::Reply(reply) } => reply.clear(),
         _ => {}
     }
 }

@@ -47,9 +47,10 @@ pub enum Source {
 
 /// How far an interrupt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Progress {
     /// Nothing happened.
-    Idle,
+    Idle = 0,
     /// Queued at the endpoint.
     Pending,
     /// Received, not acknowledged.
@@ -75,6 +76,22 @@ pub struct Irq {
 }
 
 const _: () = assert!(size_of::<Irq>() == SIZE as usize);
+
+/// Where the fast path finds what it needs.
+pub mod offset {
+    use core::mem::offset_of;
+
+    use super::Irq;
+
+    /// See [`Irq::progress`].
+    pub const PROGRESS: usize = offset_of!(Irq, progress);
+    /// See [`Irq::count`].
+    pub const COUNT: usize = offset_of!(Irq, count);
+    /// Who owes its acknowledgement, 0 if nobody does.
+    pub const OWNER: usize = offset_of!(Irq, owner);
+    /// The line is masked.
+    pub const MASKED: usize = offset_of!(Irq, masked);
+}
 
 impl Linked for Irq {
     fn link(&self) -> &Link<Self> {

@@ -9,12 +9,25 @@ use crate::{
     slot::SlotRef,
     space::SpaceIds,
     thread::{ThreadFlags, ThreadRef, ThreadState},
-    timer::Timer,
+    timer::{self, Timer},
     trace::{Event, Trace},
 };
 
-/// Where the fast path finds the highest priority that is ready.
-pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
+/// Where the fast path finds what it needs.
+pub mod offset {
+    use super::{Kernel, Ready, offset_of, timer};
+
+    /// The highest priority that is ready.
+    pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
+    /// Whose turn it is.
+    pub const PAYER: usize = offset_of!(Kernel, turn.payer);
+    /// When the turn began.
+    pub const TURN_BEGAN: usize = offset_of!(Kernel, turn.began);
+    /// Whether it is over.
+    pub const TURN_OVER: usize = offset_of!(Kernel, turn.over);
+    /// When it ends.
+    pub const TURN_END: usize = offset_of!(Kernel, timer) + timer::TURN_END;
+}
 
 /// The kernel's state.
 pub struct Kernel {
@@ -40,13 +53,21 @@ pub struct Kernel {
     pub tsc_hz: u64,
     /// TSC when the kernel started.
     pub boot_time: u64,
-    /// Whose turn it is: it pays for the time since `turn_began`, also for that of the servers that work for it.
-    payer: ThreadRef,
-    turn_began: u64,
-    /// The turn has lasted long enough, but a server works in it.
-    turn_over: bool,
+    /// The running turn.
+    pub(crate) turn: Turn,
     /// A space with nothing in its user half, as CR3 wants it.
     pub empty_root: u64,
+}
+
+/// A turn: the time between two choices of who is next.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    /// Whose it is: it pays for the time since it began, also for that of the servers that work for it.
+    pub payer: ThreadRef,
+    /// When (TSC).
+    pub began: u64,
+    /// It has lasted long enough, but a server works in it.
+    pub over: bool,
 }
 
 impl Kernel {
@@ -64,9 +85,7 @@ impl Kernel {
             longest_section: 0,
             tsc_hz: 0,
             boot_time: 0,
-            payer: idle,
-            turn_began: 0,
-            turn_over: false,
+            turn: Turn { payer: idle, began: 0, over: false },
             empty_root: 0,
         }
     }
@@ -78,7 +97,7 @@ impl Kernel {
         self.idle.set_state(ThreadState::Ready);
         self.idle.frame().vector.set(frame::IDLE);
         arch::set_current(self.idle);
-        self.turn_began = self.boot_time;
+        self.turn.began = self.boot_time;
         self.timer.set_turn(tsc_hz);
         self.empty_root = arch::paging::cr3(root, 0);
         self.idle.cr3.set(self.empty_root);
@@ -104,7 +123,7 @@ impl Kernel {
         debug_assert_eq!(thread.state(), ThreadState::Ready);
         if thread != self.current() {
             self.ready.push_back(thread);
-            let payer = self.payer.priority.get();
+            let payer = self.turn.payer.priority.get();
             if payer >= 0 && thread.priority.get() >= payer {
                 self.timer.limit_turn();
             }
@@ -129,7 +148,7 @@ impl Kernel {
         if thread.state() == ThreadState::Ready {
             self.make_ready(thread);
         }
-        if thread == self.payer && self.ready.top() >= priority {
+        if thread == self.turn.payer && self.ready.top() >= priority {
             self.timer.limit_turn();
         }
     }
@@ -150,7 +169,7 @@ impl Kernel {
     /// with it, as on the fast path, and so does one to its payer; any other begins a turn, behind its equals.
     #[inline(always)]
     pub fn hand_back(&mut self, next: ThreadRef, in_turn: bool) {
-        if in_turn || (next == self.payer && !self.turn_over) {
+        if in_turn || (next == self.turn.payer && !self.turn.over) {
             self.hand_over(next);
         } else if next.priority.get() > self.ready.top() {
             self.switch_to(next);
@@ -219,7 +238,7 @@ impl Kernel {
         if self.ready.top() >= current.priority.get() {
             self.rotate();
         } else {
-            self.turn_over = true;
+            self.turn.over = true;
             current.leave_turn();
         }
     }
@@ -257,11 +276,11 @@ impl Kernel {
     #[inline(always)]
     fn begin_turn(&mut self, next: ThreadRef) {
         let now = arch::cpu::now();
-        let paid = self.payer.paid.get() + (now - self.turn_began);
-        self.payer.paid.set(paid);
-        self.payer = next;
-        self.turn_began = now;
-        self.turn_over = false;
+        let paid = self.turn.payer.paid.get() + (now - self.turn.began);
+        self.turn.payer.paid.set(paid);
+        self.turn.payer = next;
+        self.turn.began = now;
+        self.turn.over = false;
         next.leave_turn();
         let contended = next != self.idle && self.ready.top() >= next.priority.get();
         self.timer.begin_turn(now, contended);
@@ -269,7 +288,7 @@ impl Kernel {
 
     /// A thread is being destroyed: it neither runs nor pays any more.
     pub fn forget(&mut self, thread: ThreadRef) {
-        if thread == self.payer {
+        if thread == self.turn.payer {
             let current = self.current();
             let heir = if thread == current { self.idle } else { current };
             self.begin_turn(heir);

@@ -196,8 +196,7 @@ fn end(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<bool, 
                 }
             }
             Kind::Reply => {
-                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller.get())
-                {
+                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller()) {
                     ipc::cancel(kernel, caller, Error::PartnerDied);
                 }
             }

@@ -19,7 +19,8 @@ mod bare {
             Err(error) => refuse(format_args!("boot information: {error}")),
         };
         if info.version != bootinfo::VERSION {
-            refuse(format_args!("the loader speaks version {} of boot information", info.version));
+            let version = u64::from(info.version);
+            refuse(format_args!("the loader speaks version {version} of boot information"));
         }
         gdt::init();
         idt::init(entry::stub_address);
@@ -49,7 +50,7 @@ mod bare {
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo) -> ! {
-        arch::panic::panicked(format_args!("{info}"))
+        arch::panic::panicked(info)
     }
 }
 

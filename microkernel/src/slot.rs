@@ -24,6 +24,10 @@ bitflags::bitflags! {
         const DEVICE = 32;
         /// Its object is being destroyed, step by step.
         const DYING = 64;
+        /// A Reply object (tested by the fast path).
+        const FAST_REPLY = 128;
+        /// What the fast path tests.
+        const FAST = Self::FAST_CALL.bits() | Self::FAST_RECV.bits() | Self::FAST_REPLY.bits();
     }
 }
 
@@ -144,10 +148,12 @@ impl Slot {
 
     /// Stores a capability; FAST_* follow from kind and rights. The links stay.
     pub fn set(&self, cap: Capability) {
-        let mut flags = cap.flags.difference(Flags::FAST_CALL | Flags::FAST_RECV);
-        if cap.kind == Kind::Endpoint && !flags.contains(Flags::DYING) {
-            flags.set(Flags::FAST_CALL, cap.rights & abi::object::endpoint::CALL != 0);
-            flags.set(Flags::FAST_RECV, cap.rights & abi::object::endpoint::RECV != 0);
+        let mut flags = cap.flags.difference(Flags::FAST);
+        if !flags.contains(Flags::DYING) {
+            let endpoint = |right| cap.kind == Kind::Endpoint && cap.rights & right != 0;
+            flags.set(Flags::FAST_CALL, endpoint(abi::object::endpoint::CALL));
+            flags.set(Flags::FAST_RECV, endpoint(abi::object::endpoint::RECV));
+            flags.set(Flags::FAST_REPLY, cap.kind == Kind::Reply);
         }
         self.object.set(cap.object);
         self.data.set(cap.data);

@@ -277,7 +277,7 @@ fn check_reply(
         check_transfer(thread, None)?;
     }
     let client = match via {
-        Some(reply) => reply.caller.get(),
+        Some(reply) => reply.caller(),
         None => thread.caller(),
     };
     if let Some(client) = client {

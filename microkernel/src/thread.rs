@@ -60,14 +60,20 @@ pub enum Holder {
 
 /// What a thread that received must answer before it may receive again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Owed {
     /// Nothing.
-    Nothing,
+    Nothing = OWED_NOTHING,
     /// A reply to this caller.
-    Caller(ThreadRef),
+    Caller(ThreadRef) = 1,
     /// An acknowledgement of this interrupt.
-    Irq(Ref<Irq>),
+    Irq(Ref<Irq>) = OWED_IRQ,
 }
+
+/// How the fast path knows an [`Owed`].
+pub const OWED_NOTHING: u64 = 0;
+/// As [`OWED_NOTHING`]; the interrupt is the next word.
+pub const OWED_IRQ: u64 = 2;
 
 bitflags::bitflags! {
     /// What may be unusual about a thread.
@@ -272,10 +278,10 @@ impl Thread {
             && caller.is_plain_receiver()
             && self.priority.get() == self.base.get()
         {
-            match (caller.sent.get(), caller.lease_count.get()) {
-                (Sent::Call, 1) => call = caller,
-                (Sent::Fault, _) => fault = caller,
-                _ => {}
+            match caller.sent.get() {
+                Sent::Fault => fault = caller,
+                Sent::Call if caller.lease_count.get() == 1 => call = caller,
+                Sent::Call => {}
             }
         }
         self.fast_caller.set(call);
@@ -319,6 +325,15 @@ impl Thread {
     /// hand it a call, or a reply.
     pub fn is_plain_receiver(&self) -> bool {
         self.fast_slots.get() != 0 && self.transfer.get() == 0 && !self.timer.is_linked()
+    }
+
+    /// Whether nothing is unusual about its call, nor about itself: it owes nobody anything. Only then may the fast path answer
+    /// it VIA a Reply object.
+    #[inline(always)]
+    pub fn is_plain_caller(&self) -> bool {
+        self.is_plain_receiver()
+            && (self.sent.get(), self.lease_count.get()) == (Sent::Call, 1)
+            && self.debt() == Owed::Nothing
     }
 
     /// What it asked for is over: nothing unusual about it is left for the next call, which may take the fast path.

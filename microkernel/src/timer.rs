@@ -1,5 +1,7 @@
 //! Deadlines and the turn: one hardware timer, set to whatever comes first.
 
+use core::mem::offset_of;
+
 use abi::Error;
 
 use crate::{Kernel, arch, deadlines::Deadlines, ipc, thread::ThreadRef};
@@ -22,6 +24,9 @@ pub struct Timer {
     turn: u64,
     armed: u64,
 }
+
+/// Where the fast path ends a turn.
+pub const TURN_END: usize = offset_of!(Timer, turn_end);
 
 impl Timer {
     /// Nothing due.

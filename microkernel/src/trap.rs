@@ -60,8 +60,9 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
         Err(_) => {
             stop(thread);
             log!(
-                "thread {:#x} stopped: exception {vector}, error {:#x}, address {:#x}, rip {:#x}, and no fault endpoint",
+                "thread {:#x} stopped: exception {}, error {:#x}, address {:#x}, rip {:#x}, and no fault endpoint",
                 thread.address(),
+                u64::from(vector),
                 thread.frame().error.get(),
                 thread.fault_address.get(),
                 thread.frame().rip.get()

@@ -100,6 +100,8 @@ pub mod offset {
     const _: () = assert!(REQUEST + 1 == offset_of!(Thread, sent));
     /// What it owes, if not to that one: two words, of which the second means nothing if it owes nothing.
     pub const OWED: usize = offset_of!(Thread, owed);
+    /// See [`Thread::paid`].
+    pub const PAID: usize = offset_of!(Thread, paid);
     /// See [`Thread::priority`].
     pub const PRIORITY: usize = offset_of!(Thread, priority);
     /// Lease 0: base, then length and rights.

@@ -5,6 +5,7 @@ use abi::{Op, Tag, fault, object::*, tag::Flags, tag::Transfer};
 use crate::{
     fast,
     pair::{Pair, slots::*},
+    snapshot::Snapshot,
     world::{Call, Event},
 };
 
@@ -295,4 +296,153 @@ fn an_answer_to_a_fault_is_fast_if_it_resumes_with_all_registers() {
     let client = scene.0.model.payer;
     assert!(scene.takes(reply));
     assert_eq!(scene.0.world.current().map(crate::inspect::name), client);
+}
+
+/// Answers the caller parked in the Reply object.
+fn reply_via() -> Call {
+    Call { rax: tag(Op::ReplyRecv, 0, Flags::VIA), rsi: REPLY, ..reply_recv() }
+}
+
+/// Parks the current caller.
+fn park() -> Call {
+    Call { rax: tag(Op::Recv, 0, Flags::VIA), rsi: REPLY, ..receive() }
+}
+
+impl Scene {
+    /// Thread 3 has parked thread 0, which did `call`, and is to acknowledge an interrupt.
+    fn server_woken(call: Call) -> Self {
+        let mut scene = Self::new().server_waits(receive());
+        scene.0.done(IRQS + 2, irq::BIND, [ENDPOINTS, 9, 0, 0]);
+        scene.acts(0, call);
+        scene.runs(3);
+        scene.0.step(&Event::Call(park()));
+        scene.raise();
+        scene
+    }
+
+    fn raise(&mut self) {
+        self.0.done(IRQS + 2, irq::RAISE, [0; 4]);
+        self.runs(3);
+    }
+}
+
+#[test]
+fn an_answer_to_a_parked_caller_is_fast_exactly_when_nothing_is_unusual() {
+    let woken = || Scene::server_woken(call_endpoint());
+    let mut scene = woken();
+    let client = scene.0.model.threads.iter().find(|(_, thread)| thread.base == 10);
+    let client = client.map(|(&name, _)| name);
+    assert!(scene.takes(reply_via()));
+    assert_eq!(scene.0.world.current().map(crate::inspect::name), client);
+    assert!(!scene.takes(reply_via()), "its turn: it has no right to receive");
+    for bit in [4, 6, 7].into_iter().chain(8..15).chain(16..32) {
+        let mut call = reply_via();
+        call.rax |= 1 << bit;
+        assert!(!woken().takes(call), "tag bit {bit}");
+    }
+    for index in [0, 1, 3, 63, 64, u64::MAX, 1 << 59] {
+        assert!(!woken().takes(Call { rsi: index, ..reply_via() }), "Reply slot {index}");
+        if index != ENDPOINT {
+            assert!(!woken().takes(Call { rdi: index, ..reply_via() }), "slot {index}");
+        }
+    }
+    assert!(!woken().takes(Call { rdi: 4, ..reply_via() }), "no right to receive");
+    let mut leases = call_endpoint();
+    leases.rax |= Flags::LEASES.bits() as u64;
+    for (call, what) in [
+        (timed(call_endpoint()), "a caller with a deadline"),
+        (with_slot(call_endpoint()), "a caller with a receive slot"),
+        (leases, "four leases"),
+    ] {
+        assert!(!Scene::server_woken(call).takes(reply_via()), "{what}");
+    }
+    // Nobody is parked any more.
+    let mut scene = woken();
+    scene.0.done(12, thread::PRIORITY, [10, 40, 0, 0]);
+    scene.0.step(&Event::Call(Call { rax: tag(Op::Reply, 0, Flags::VIA), ..reply_via() }));
+    assert!(!scene.takes(reply_via()), "an answered caller");
+    // It fired again, or was acknowledged before.
+    let mut scene = woken();
+    scene.0.done(11, irq::RAISE, [0; 4]);
+    assert!(!scene.takes(reply_via()), "another interrupt");
+    let mut scene = woken();
+    scene.0.done(11, irq::ACK, [0; 4]);
+    assert!(scene.takes(reply_via()), "nothing owed");
+    // A call is owed instead.
+    let mut scene = woken();
+    scene.0.step(&Event::Call(receive()));
+    scene.acts(2, call_endpoint());
+    scene.runs(3);
+    assert!(!scene.takes(reply_via()), "a reply owed");
+    // The same, by a call that took the fast path, which leaves the debt where only it looks.
+    let mut scene = Scene::new().server_waits(receive());
+    scene.acts(2, call_endpoint());
+    scene.runs(3);
+    scene.0.step(&Event::Call(park()));
+    scene.start(0);
+    assert!(scene.takes(call_endpoint()));
+    assert!(!scene.takes(reply_via()), "a reply owed to a fast call");
+    // The parked caller is itself in somebody's debt.
+    let mut scene = Scene::new().server_waits(receive());
+    scene.0.done(IRQS + 2, irq::BIND, [ENDPOINTS, 9, 0, 0]);
+    let other = |call| Call { rdi: 5, ..call };
+    scene.acts(2, other(receive()));
+    scene.acts(0, other(call_endpoint()));
+    scene.runs(2);
+    scene.0.step(&Event::Call(call_endpoint()));
+    scene.runs(3);
+    scene.0.step(&Event::Call(park()));
+    scene.raise();
+    assert!(!scene.takes(reply_via()), "a caller that owes a reply");
+    // Somebody waits for the server.
+    let mut scene = woken();
+    scene.0.done(11, irq::ACK, [0; 4]);
+    scene.0.done(10, irq::BIND, [ENDPOINT, 8, 0, 0]);
+    scene.0.done(10, irq::RAISE, [0; 4]);
+    assert!(!scene.takes(reply_via()), "a pending interrupt");
+    // The answered caller begins a turn, so nobody may be as urgent.
+    for (priority, fast) in [(9, true), (10, false), (11, false)] {
+        let mut scene = woken();
+        scene.0.done(12, thread::PRIORITY, [priority, 40, 0, 0]);
+        // A table of the other program has thread 2.
+        scene.0.done(12, thread::START, [0; 4]);
+        assert_eq!(scene.takes(reply_via()), fast, "ready at {priority}, client at 10");
+    }
+}
+
+/// With bytes for the caller's lease, by both paths: as many as it lends, none, too many, from memory that is not there.
+#[test]
+fn an_answer_with_bytes_to_a_parked_caller() {
+    const PAGE: u64 = 0x1_0000;
+    let call = Call { rdx: PAGE + 100, r8: 300 | 2 << 62, ..call_endpoint() };
+    let mut scene = Scene::server_woken(call.clone());
+    let mut before = Snapshot::take(&scene.0.world);
+    for (address, length, fast) in [
+        (PAGE + 4096, 300, true),
+        (PAGE + 4000, 200, true),
+        (PAGE, 0, true),
+        (PAGE, 301, false),
+        (0x7000, 8, false),
+    ] {
+        let rax = tag(Op::ReplyRecv, 0, Flags::VIA | Flags::PAYLOAD);
+        let answer = Call { rax, rdx: address, r8: length, ..reply_via() };
+        let taken = fast::both(&mut scene.0, &mut before, &answer).expect("both do the same");
+        assert_eq!(taken, fast.then_some("via with payload"), "{length} bytes at {address:#x}");
+        scene = Scene::server_woken(call.clone());
+        before.retake(&scene.0.world);
+    }
+}
+
+/// The line of a level-triggered interrupt is masked until the acknowledgement, which the fast path does not give.
+#[test]
+fn an_answer_to_a_masked_line_is_slow() {
+    let mut scene = Scene::new().server_waits(receive());
+    scene.0.done(IRQS + 1, irq::BIND, [ENDPOINTS, 9, 0, 0]);
+    scene.acts(0, call_endpoint());
+    scene.runs(3);
+    scene.0.step(&Event::Call(park()));
+    let vector = scene.0.model.irqs.values().find_map(|irq| irq.line.map(|_| irq.vector));
+    scene.0.step(&Event::Interrupt(vector.flatten().expect("a line")));
+    scene.runs(3);
+    assert!(!scene.takes(reply_via()));
 }

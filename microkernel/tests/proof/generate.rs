@@ -89,9 +89,11 @@ pub fn action() -> impl Strategy<Value = Action> {
 /// The same, with more calls and replies that are nothing but that.
 pub fn plain_action() -> impl Strategy<Value = Action> {
     (action(), any::<u8>()).prop_map(|(mut action, kind)| {
-        match kind % 6 {
-            0 | 1 => action.wish = Wish::PlainCall,
-            2 | 3 => action.wish = Wish::PlainReplyRecv,
+        match kind % 12 {
+            0..3 => action.wish = Wish::PlainCall,
+            3..7 => action.wish = Wish::PlainReplyRecv,
+            // The one that is a message: a line stays masked until its acknowledgement.
+            7..9 => (action.wish, action.numbers[0]) = (Wish::Interrupt, 0),
             // New objects may lie outside what a snapshot copies.
             _ if action.wish == Wish::Retype => action.wish = Wish::PlainCall,
             _ => {}

@@ -240,13 +240,23 @@ impl Census {
             }
         }
         for &reply in &self.replies {
-            if let Some(caller) = reply.caller.get() {
+            if let Some(caller) = reply.caller() {
                 let from = Holder::Reply(reply);
                 demand!(
                     caller.state() == ThreadState::AwaitingReply { from },
                     "{reply:?} holds {caller:?}, which does not wait for it"
                 );
             }
+            let fast = reply.fast();
+            demand!(
+                fast == thread::nobody()
+                    || (reply.caller() == Some(fast)
+                        && fast.sent.get() == Sent::Call
+                        && fast.lease_count.get() == 1
+                        && fast.owed() == Owed::Nothing
+                        && is_plain(fast)),
+                "the fast path may answer {fast:?} in {reply:?}, a call that is not plain"
+            );
         }
         Ok(())
     }
@@ -268,7 +278,7 @@ impl Census {
                         self.threads.contains(&server) && server.owed() == Owed::Caller(thread)
                     }
                     Holder::Reply(reply) => {
-                        self.replies.contains(&reply) && reply.caller.get() == Some(thread)
+                        self.replies.contains(&reply) && reply.caller() == Some(thread)
                     }
                 };
                 demand!(owner, "{thread:?} awaits {from:?}, which owes it nothing");

@@ -116,6 +116,20 @@ impl Pair {
 
     /// A small system: four threads of two programs, three endpoints, and something of every kind.
     pub fn populate(&mut self) {
+        self.make_objects();
+        self.start_threads();
+    }
+
+    /// The same with every interrupt bound to the first endpoint.
+    pub fn populate_with_interrupts(&mut self) {
+        self.make_objects();
+        for irq in 0..3 {
+            self.done(slots::IRQS + irq, irq::BIND, [slots::ENDPOINTS, 9 + irq, 0, 0]);
+        }
+        self.start_threads();
+    }
+
+    fn make_objects(&mut self) {
         use slots::*;
         const OWN: u64 = abi::root::TABLE as u64;
         const SYSTEM: u64 = abi::root::SYSTEM as u64;
@@ -166,6 +180,10 @@ impl Pair {
             derive(self, table, 20, TABLES + 1 - program, captable::ALL, 0);
             derive(self, table, 21, DEVICE, 3, 0);
         }
+    }
+
+    fn start_threads(&mut self) {
+        use slots::*;
         for thread in 0..4 {
             let program = thread / 2;
             let (table, space) = (TABLES + program, SPACES + program);

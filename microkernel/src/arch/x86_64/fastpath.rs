@@ -16,8 +16,8 @@ use super::{
 use crate::{
     endpoint,
     ipc::{self, Payload},
-    slot,
-    thread::{POSTERN_NOBODY, ThreadRef, offset},
+    irq, kernel, slot,
+    thread::{self, POSTERN_NOBODY, ThreadRef, offset},
 };
 
 /// Offset of a field of the saved registers, seen from the thread's address, which is where the frame ends.
@@ -67,9 +67,29 @@ macro_rules! assemble {
             general = const frame::GENERAL,
             frame_size = const size_of::<Frame>(),
             user_end = const abi::USER_END,
+            e_rsi = const saved(offset_of!(Frame, rsi)),
+            fast_reply = const slot::Flags::FAST_REPLY.bits(),
+            caller = const endpoint::CALLER,
+            owed = const offset::OWED,
+            owes_irq = const thread::OWED_IRQ,
+            owes_nothing = const thread::OWED_NOTHING,
+            irq_progress = const irq::offset::PROGRESS,
+            irq_count = const irq::offset::COUNT,
+            irq_owner = const irq::offset::OWNER,
+            irq_masked = const irq::offset::MASKED,
+            idle = const irq::Progress::Idle as u8,
+            ready_top = const kernel::offset::READY_TOP,
+            payer = const kernel::offset::PAYER,
+            turn_began = const kernel::offset::TURN_BEGAN,
+            turn_over = const kernel::offset::TURN_OVER,
+            turn_end = const kernel::offset::TURN_END,
+            paid = const offset::PAID,
             resume = const Tag::new(Op::ReplyRecv, fault::RESUME, fault::EXTRA, tag::Flags::empty()).0,
             nop = const Op::Nop as u64,
             with_payload = const Op::ReplyRecv as u32 | tag::Flags::PAYLOAD.bits(),
+            via = const Op::ReplyRecv as u32 | tag::Flags::VIA.bits(),
+            via_with_payload = const Op::ReplyRecv as u32 | tag::Flags::VIA.union(tag::Flags::PAYLOAD).bits(),
+            has_payload = const tag::Flags::PAYLOAD.bits(),
             payload = sym payload,
             stack = sym POSTERN_STACK,
             stack_size = const STACK,
@@ -92,6 +112,20 @@ assemble!(
     .macro SET_NO_FAULT
     mov qword ptr [r11 + {fast_fault}], offset {nobody}
     .endm
+    .macro COMPARE_NO_CALLER
+    cmp qword ptr [r11 + {fast_caller}], offset {nobody}
+    .endm
+    .macro SET_NOT_PARKED
+    mov qword ptr [r10], offset {nobody}
+    .endm
+    .macro KERNEL
+    mov rbp, offset {kernel}
+    .endm
+    .macro NOW
+    rdtsc
+    shl rdx, 32
+    or rdx, rax
+    .endm
     .macro LOAD_SPACE
     mov cr3, rcx
     .endm
@@ -111,7 +145,8 @@ assemble!(
     .endm
     "#,
     crate::boot::POSTERN_KERNEL,
-    crate::kernel::READY_TOP,
+    kernel::offset::READY_TOP,
+    kernel = sym crate::boot::POSTERN_KERNEL,
     checked = const cfg!(feature = "check-fast-path") as u32,
 );
 

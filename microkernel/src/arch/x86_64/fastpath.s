@@ -81,32 +81,6 @@
     EXIT
     .endm
 
-    // Copies R8 bytes at RDX to the partner's lease 0. If that fails, the slow path finds out why. RBX and RBP, which a
-    // function keeps, are saved already.
-    .macro PAYLOAD
-    lea rsp, [rip + {stack} + {stack_size}]
-    push rax
-    push rdi
-    push rdx
-    push r8
-    mov rbx, r11
-    mov rbp, r9
-    mov rdi, r11
-    mov rsi, r9
-    mov rcx, r8
-    call {payload}
-    mov ecx, eax
-    pop r8
-    pop rdx
-    pop rdi
-    pop rax
-    mov r11, rbx
-    mov r9, rbp
-    test cl, cl
-    jz postern_payload_refused
-    mov rsi, [rdi + {object}]
-    .endm
-
     .macro REPLY_RECV long, payload
     FIND {fast_recv}
     COMPARE_NOBODY                           // nobody queued at the endpoint?
@@ -121,7 +95,9 @@
     .endif
     SAVE
     .if \payload
-    PAYLOAD
+    lea rsp, [rip + {stack} + {stack_size}]
+    call postern_payload
+postern_receive:
     .endif
     mov [rsi], r11                           // the endpoint's receiver
     mov [r11 + {wait}], rsi                  // we receive from it
@@ -158,10 +134,101 @@ postern_syscall:
     jne 6f
     REPLY_RECV 0, 1
 6:  cmp eax, {nop}
-    jne postern_slow
+    jne 7f
     xor eax, eax
     mov r11d, {rflags}
     EXIT
+7:  cmp eax, {via}                           // reply_recv to a parked caller?
+    je postern_reply_via
+    cmp eax, {via_with_payload}
+    jne postern_slow
+
+    // An answer to the caller in the Reply object that RSI names, whose turn begins. Whoever gives it owes nothing, or the
+    // acknowledgement of an interrupt, which it thereby gives. Here also
+    //     R10 = the Reply object        RBX = the interrupt, or 0        RBP = the kernel's state
+postern_reply_via:
+    mov [r11 + {e_rsi}], rsi                 // where the slow path looks for it
+    FIND {fast_recv}
+    COMPARE_NOBODY                           // nobody queued at the endpoint?
+    jne postern_slow_undo
+    mov r10, [r11 + {e_rsi}]
+    cmp r10, [r11 + {fast_slots}]            // an index of its table?
+    jae postern_slow_undo
+    shl r10, 5
+    add r10, [r11 + {table}]
+    test byte ptr [r10 + {flags}], {fast_reply}
+    jz postern_slow_undo
+    mov r10, [r10 + {object}]
+    mov r9, [r10]                            // who is parked there
+    SAVE
+    KERNEL
+    mov ecx, [rbp + {ready_top}]
+    cmp ecx, [r9 + {priority}]               // is there one, more urgent than all who are ready?
+    jge postern_undo_all
+    cmp qword ptr [r11 + {owed}], {owes_irq}
+    jne 2f
+    mov rbx, [r11 + {owed} + 8]
+    cmp qword ptr [rbx + {irq_count}], 0     // did it fire again?
+    jne postern_undo_all
+    cmp byte ptr [rbx + {irq_masked}], 0
+    jne postern_undo_all
+1:  test eax, {has_payload}
+    jz 3f
+    lea rsp, [rip + {stack} + {stack_size}]
+    call postern_payload
+3:  SET_NOT_PARKED                           // the Reply object holds nobody
+    mov qword ptr [r10 + {caller}], 0
+    test rbx, rbx
+    jz 4f
+    mov byte ptr [rbx + {irq_progress}], {idle}
+    mov qword ptr [rbx + {irq_owner}], 0
+    mov qword ptr [r11 + {owed}], {owes_nothing}
+4:  mov rdi, rax
+    xor di, di                               // the caller sees nothing of VIA
+    NOW
+    mov rax, rdi
+    mov rcx, rdx                             // who paid so far did it until now
+    sub rcx, [rbp + {turn_began}]
+    mov rdi, [rbp + {payer}]
+    add [rdi + {paid}], rcx
+    mov [rbp + {payer}], r9
+    mov [rbp + {turn_began}], rdx
+    mov byte ptr [rbp + {turn_over}], 0
+    mov qword ptr [rbp + {turn_end}], -1
+    jmp postern_receive
+
+2:  cmp qword ptr [r11 + {owed}], {owes_nothing}
+    jne postern_undo_all
+    COMPARE_NO_CALLER                        // nor to a caller that the fast path took?
+    jne postern_undo_all
+    xor ebx, ebx
+    jmp 1b
+
+    // Copies R8 bytes at RDX to the partner's lease 0, on the kernel's stack. If that fails, the slow path finds out why.
+postern_payload:
+    push rax
+    push rdi
+    push rdx
+    push r8
+    push r9
+    push r10
+    push r11
+    mov rdi, r11
+    mov rsi, r9
+    mov rcx, r8
+    call {payload}
+    mov ecx, eax
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdx
+    pop rdi
+    pop rax
+    test cl, cl
+    jz postern_undo_all
+    mov rsi, [rdi + {object}]
+    ret
 
     // A long REPLY_RECV that owes no plain call: perhaps a fault, whose answer sets all registers? R10 = the highest ready
     // priority, and the rest as in REPLY_RECV.
@@ -200,7 +267,7 @@ postern_reply_fault:
 postern_syscall_slow:
     mov r11, [rip + {tss} + 4]
     jmp postern_slow
-postern_payload_refused:
+postern_undo_all:
     mov rcx, [r11 + {rip}]
     mov rsp, [r11 + {rsp}]
     mov rbx, [r11 + {rbx}]

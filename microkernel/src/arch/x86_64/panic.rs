@@ -1,6 +1,6 @@
 //! The end: registers, a backtrace for the host tool to symbolise, the last events, and out.
 
-use core::{arch::asm, fmt, ptr};
+use core::{arch::asm, fmt, panic::PanicInfo, ptr};
 
 use abi::{Kind, fault::Registers, object::endpoint};
 use bootinfo::exit;
@@ -41,9 +41,13 @@ pub fn exception(frame: &Frame) -> ! {
 }
 
 /// A panic of the kernel's Rust code.
-pub fn panicked(message: fmt::Arguments) -> ! {
+pub fn panicked(info: &PanicInfo) -> ! {
     log::take_over();
-    log!("KERNEL PANIC: {message}");
+    log!("KERNEL PANIC: {}", info.message());
+    if let Some(place) = info.location() {
+        // As one type: printing another is more text.
+        log!("at {}:{}:{}", place.file(), u64::from(place.line()), u64::from(place.column()));
+    }
     // What a function keeps for its caller, in the order of `Registers`.
     let mut kept = [0; Registers::WORDS];
     // SAFETY: reads registers, and writes inside the array.

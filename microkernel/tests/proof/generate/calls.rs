@@ -7,11 +7,12 @@ use super::{
     draw::{BUFFERS, Draw, PAGES},
 };
 use crate::{
-    model::State,
+    model::{Owed, State},
     world::{Call, Event},
 };
 
-/// Nothing but words, at times more than four, or a payload.
+/// Nothing but words, at times more than four, or a payload. Who receives parks its caller at times, and
+/// answers a parked one when it owes an acknowledgement.
 pub fn plain(draw: &mut Draw, wish: Wish) -> Call {
     let right = if matches!(wish, Wish::PlainCall) { 1 } else { 2 };
     let op = if right == 1 { Op::Call } else { Op::ReplyRecv };
@@ -28,6 +29,17 @@ pub fn plain(draw: &mut Draw, wish: Wish) -> Call {
             call.rax = call.rax & !0x7f00 | 1 << 5;
             call.r8 = length;
         }
+    }
+    if right == 2 {
+        match draw.model.thread(draw.thread).owed {
+            Owed::Irq(_) if draw.chance(80) => call.rax = call.rax & !0x7f00 | 1 << 15,
+            Owed::Caller(_) if draw.chance(50) => {
+                call.rax = Op::Recv as u64 | 1 << 15;
+                call.rdi = if draw.chance(60) { 3 } else { call.rdi };
+            }
+            _ => return call,
+        }
+        call.rsi = draw.kind(Kind::Reply);
     }
     call
 }

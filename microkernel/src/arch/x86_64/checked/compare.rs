@@ -1,6 +1,6 @@
 //! What both paths must agree about. The same list, with its reasons, as the host's test has (`tests/proof/fast.rs`).
 
-use super::{Check, RAX, Registers};
+use super::{Check, Object, RAX, Registers};
 use crate::{
     arch::frame::{self, Frame},
     raw::Ref,
@@ -77,10 +77,16 @@ pub fn paths(check: &Check, fast: Result<ThreadRef, ThreadRef>, runs: ThreadRef,
             }
         }
     }
-    if let Some(now) = check.endpoint.words() {
-        // SAFETY: a living endpoint.
+    same(&check.endpoint, "the endpoint");
+    same(&check.reply, "the Reply object");
+    same(&check.irq, "the interrupt");
+}
+
+fn same<const WORDS: usize>(object: &Object<WORDS>, what: &str) {
+    if let Some(now) = object.words() {
+        // SAFETY: an object that was alive before a message, which destroys none.
         let now = unsafe { now.read_volatile() };
-        assert_eq!(check.endpoint.after, now, "{before:x?}: the endpoint");
+        assert_eq!(object.after, now, "{what}");
     }
 }
 

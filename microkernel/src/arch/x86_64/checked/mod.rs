@@ -16,20 +16,25 @@ use super::{
 };
 use crate::{
     arch, boot,
-    endpoint::{self, Endpoint},
+    endpoint::{self, Endpoint, Reply},
+    irq,
+    kernel::Turn,
     log, object,
     raw::Ref,
     syscall::{self, Operation},
-    thread::{self, ThreadRef, busy, nobody},
+    thread::{self, Owed, ThreadRef, busy, nobody},
 };
 
 /// RAX RCX RDX RBX RSP RBP RSI RDI R8 ... R15: the processor's own order.
 type Registers = [u64; 16];
 const RAX: usize = 0;
+const RSI: usize = 6;
 const RDI: usize = 7;
 
 const THREAD_WORDS: usize = thread::SIZE as usize / 8;
 const ENDPOINT_WORDS: usize = endpoint::SIZE as usize / 8;
+const REPLY_WORDS: usize = size_of::<Reply>() / 8;
+const IRQ_WORDS: usize = irq::SIZE as usize / 8;
 
 /// An object, as it was before, and as the fast path left it.
 struct Object<const WORDS: usize> {
@@ -71,9 +76,13 @@ struct Check {
     before: Registers,
     /// Registers with which the fast path left.
     after: Registers,
-    /// The running thread, the endpoint's receiver, and the caller that is owed a reply.
-    threads: [Object<THREAD_WORDS>; 3],
+    /// The running thread, the endpoint's receiver, the caller that is owed a reply, and the one in the Reply object.
+    threads: [Object<THREAD_WORDS>; 4],
     endpoint: Object<ENDPOINT_WORDS>,
+    reply: Object<REPLY_WORDS>,
+    irq: Object<IRQ_WORDS>,
+    /// Whose turn it was.
+    turn: Turn,
     /// Calls checked so far.
     count: u64,
 }
@@ -85,8 +94,11 @@ unsafe impl Sync for Global {}
 static CHECK: Global = Global(UnsafeCell::new(Check {
     before: [0; 16],
     after: [0; 16],
-    threads: [Object::NONE; 3],
+    threads: [Object::NONE; 4],
     endpoint: Object::NONE,
+    reply: Object::NONE,
+    irq: Object::NONE,
+    turn: Turn { payer: nobody(), began: 0, over: false },
     count: 0,
 }));
 
@@ -156,11 +168,20 @@ extern "C" fn save() {
     let endpoint: Option<Ref<Endpoint>> = slot.and_then(object::of);
     let receiver = endpoint.map(|endpoint| endpoint.fast());
     let receiver = receiver.filter(|&receiver| receiver != nobody() && receiver != busy());
-    for (object, thread) in check.threads.iter_mut().zip([Some(thread), receiver, thread.caller()])
-    {
+    let slot = thread.any_slot(check.before[RSI]).ok();
+    let reply: Option<Ref<Reply>> = slot.and_then(object::of);
+    let parked = reply.and_then(|reply| reply.caller());
+    let threads = [Some(thread), receiver, thread.caller(), parked];
+    for (object, thread) in check.threads.iter_mut().zip(threads) {
         object.save(thread.map(|thread| thread.address() - thread::OFFSET));
     }
     check.endpoint.save(endpoint.map(|endpoint| endpoint.address()));
+    check.reply.save(reply.map(|reply| reply.address()));
+    check.irq.save(match thread.debt() {
+        Owed::Irq(irq) => Some(irq.address()),
+        _ => None,
+    });
+    check.turn = kernel.turn;
 }
 
 /// The fast path took the call, and left with a trap's registers or a system call's: the slow path does the same again.
@@ -173,6 +194,10 @@ extern "C" fn again(trap: bool) -> ! {
     assert_eq!(paging::current_root(), runs.cr3.get() & paging::ADDRESS, "the fast path's space");
     check.threads.iter_mut().for_each(Object::undo);
     check.endpoint.undo();
+    check.reply.undo();
+    check.irq.undo();
+    let payer = kernel.turn.payer;
+    kernel.turn = check.turn;
     // SAFETY: the thread that made the call runs, as it did then.
     let thread: ThreadRef = unsafe { Ref::from_address(check.threads[0].address + thread::OFFSET) };
     arch::set_current(thread);
@@ -180,6 +205,7 @@ extern "C" fn again(trap: bool) -> ! {
     compare::enter_frame(thread.frame(), &check.before);
     let exit = syscall::handle(kernel, Operation::of(Tag(check.before[RAX])));
     let fast = if trap { Ok(runs) } else { Err(runs) };
+    assert_eq!(payer, kernel.turn.payer, "whose turn it is");
     compare::paths(check, fast, kernel.current(), exit);
     check.count += 1;
     if check.count.is_power_of_two() {

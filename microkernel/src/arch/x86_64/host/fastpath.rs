@@ -16,10 +16,14 @@ struct State {
     loaded: u64,
     /// How it ended: 0 in user mode, 1 at the slow path, 2 where a frame is restored.
     end: u64,
+    /// The kernel's address, and the time.
+    kernel: u64,
+    now: u64,
     ready_top: i32,
 }
 
-static mut STATE: State = State { registers: [0; 16], stack: 0, loaded: 0, end: 0, ready_top: -1 };
+static mut STATE: State =
+    State { registers: [0; 16], stack: 0, loaded: 0, end: 0, kernel: 0, now: 0, ready_top: -1 };
 static LOCK: Mutex<()> = Mutex::new(());
 
 /// How the fast path ended.
@@ -52,6 +56,8 @@ pub fn enter(kernel: &mut Kernel, registers: Registers) -> Exit {
         (*state).registers = registers;
         (*state).loaded = 0;
         (*state).ready_top = kernel.ready.top();
+        (*state).kernel = &raw mut *kernel as u64;
+        (*state).now = crate::arch::cpu::now();
         postern_host_run();
         crate::arch::set_current(Ref::from_address(gdt::trap_stack()));
         let (registers, loaded) = ((*state).registers, (*state).loaded);
@@ -80,6 +86,20 @@ mov [rsi], r10
 .macro SET_NO_FAULT
 lea r10, [rip + {nobody}]
 mov [r11 + {fast_fault}], r10
+.endm
+.macro COMPARE_NO_CALLER
+lea rcx, [rip + {nobody}]
+cmp [r11 + {fast_caller}], rcx
+.endm
+.macro SET_NOT_PARKED
+lea rcx, [rip + {nobody}]
+mov [r10], rcx
+.endm
+.macro KERNEL
+mov rbp, [rip + {state} + {kernel}]
+.endm
+.macro NOW
+mov rdx, [rip + {state} + {now}]
 .endm
 .macro LOAD_SPACE
 mov [rip + {state} + {loaded}], rcx
@@ -150,4 +170,6 @@ ret
     saved = const offset_of!(State, stack),
     loaded = const offset_of!(State, loaded),
     end = const offset_of!(State, end),
+    kernel = const offset_of!(State, kernel),
+    now = const offset_of!(State, now),
 );
