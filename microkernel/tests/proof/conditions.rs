@@ -415,7 +415,7 @@ fn an_answer_to_a_parked_caller_is_fast_exactly_when_nothing_is_unusual() {
 fn an_answer_with_bytes_to_a_parked_caller() {
     const PAGE: u64 = 0x1_0000;
     let call = Call { rdx: PAGE + 100, r8: 300 | 2 << 62, ..call_endpoint() };
-    let mut scene = Scene::server_woken(call.clone());
+    let mut scene = Scene::server_woken(call);
     let mut before = Snapshot::take(&scene.0.world);
     for (address, length, fast) in [
         (PAGE + 4096, 300, true),
@@ -428,7 +428,7 @@ fn an_answer_with_bytes_to_a_parked_caller() {
         let answer = Call { rax, rdx: address, r8: length, ..reply_via() };
         let taken = fast::both(&mut scene.0, &mut before, &answer).expect("both do the same");
         assert_eq!(taken, fast.then_some("via with payload"), "{length} bytes at {address:#x}");
-        scene = Scene::server_woken(call.clone());
+        scene = Scene::server_woken(call);
         before.retake(&scene.0.world);
     }
 }

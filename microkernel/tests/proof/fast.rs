@@ -272,7 +272,7 @@ fn both_paths_do_the_same() {
     let mut taken = BTreeMap::new();
     for seed in seed.. {
         let seen = |shape: &&str| taken.get(*shape).copied().unwrap_or(0) >= ENOUGH;
-        if calls >= total && (SHAPES.iter().all(|shape| seen(shape)) || calls >= 10 * total) {
+        if calls >= total && (SHAPES.iter().all(seen) || calls >= 10 * total) {
             break;
         }
         let mut bytes = [0; 32];
