@@ -6,7 +6,7 @@ use crate::proto::{io, names};
 use crate::syscall::{self, Output, Slot, Words};
 use crate::{rt, slots};
 use abi::Error;
-use abi::tag::{Flags, Transfer};
+use abi::tag::{Flags, Tag, Transfer};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -75,12 +75,9 @@ impl Handle {
     ///
     /// # Errors
     /// `BeyondEnd`: `offset` lies behind the end (at the end it is 0 bytes).
+    #[inline]
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let length = buffer.len();
-        self.transfer(io::READ, [offset, 0], Lease::write(buffer), length)
+        self.read_how(offset, 0, buffer)
     }
 
     /// [`Handle::read`] without waiting.
@@ -88,12 +85,37 @@ impl Handle {
     /// # Errors
     /// `WouldBlock`: there is nothing to read yet.
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, IoError> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let (at, length) = (self.position.get(), buffer.len());
-        self.transfer(io::READ, [at, io::NO_WAIT], Lease::write(buffer), length)
+        self.read_how(self.position.get(), io::NO_WAIT, buffer)
             .inspect(|&count| self.advance(count))
+    }
+
+    #[inline(always)]
+    fn read_how(&self, offset: u64, how: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
+        match buffer.len() {
+            0 => Ok(0),
+            1..=io::MESSAGE_MOST => self.read_message(offset, how, buffer),
+            length => self.transfer(io::READ, [offset, how], Lease::write(buffer), length),
+        }
+    }
+
+    /// Reads so few bytes that they may come in the message.
+    #[inline(always)]
+    fn read_message(&self, offset: u64, how: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
+        let length = buffer.len();
+        let lease = Lease::write(buffer);
+        lease.touch();
+        let words = [offset, how | io::IN_MESSAGE, 0, 0];
+        let output = syscall::call_lending(self.slot(), io::READ, words, lease);
+        let extra = output.tag.extra();
+        if output.tag != Tag((extra as u64) << 8) {
+            return self.again(output, io::READ, [offset, how, 0, 0], lease, length);
+        }
+        if extra == 0 {
+            return counted(output.words, length);
+        }
+        let count = counted(output.words, length.min(8 * extra))?;
+        syscall::block(&mut buffer[..count]);
+        Ok(count)
     }
 
     /// [`Handle::write`] without waiting.
@@ -168,6 +190,7 @@ impl Handle {
             .set(self.position.get().saturating_add(count as u64));
     }
 
+    #[inline(always)]
     fn transfer(
         &self,
         label: u32,
@@ -175,25 +198,47 @@ impl Handle {
         lease: Lease<'_>,
         length: usize,
     ) -> Result<usize, IoError> {
-        let once = || {
-            lease.touch();
-            answered(syscall::call_lending(
-                self.slot(),
-                label,
-                [offset, how, 0, 0],
-                lease,
-            ))
-        };
-        let reply = match once() {
-            Err(IoError::BadBuffer) => once(),
+        let words = [offset, how, 0, 0];
+        lease.touch();
+        let output = syscall::call_lending(self.slot(), label, words, lease);
+        if output.tag != DONE {
+            return self.again(output, label, words, lease, length);
+        }
+        counted(output.words, length)
+    }
+
+    /// The answer was not just yes. If the memory was not there, everything is tried once more.
+    #[cold]
+    fn again(
+        &self,
+        output: Output,
+        label: u32,
+        words: Words,
+        lease: Lease<'_>,
+        length: usize,
+    ) -> Result<usize, IoError> {
+        let reply = match answered(output) {
+            Err(IoError::BadBuffer) => {
+                lease.touch();
+                answered(syscall::call_lending(self.slot(), label, words, lease))
+            }
             other => other,
         }?;
-        // A server that claims more than it was lent must not make callers slice out of bounds.
-        usize::try_from(reply[0])
-            .ok()
-            .filter(|&count| count <= length)
-            .ok_or(IoError::DeviceError)
+        counted(reply, length)
     }
+}
+
+/// The tag of an answer in the convention of `io` that says yes, and no more.
+const DONE: Tag = Tag(0);
+
+/// The bytes that an answer says were moved. A server that claims more than it was lent must not make callers slice out of
+/// bounds.
+#[inline(always)]
+fn counted(reply: Words, length: usize) -> Result<usize, IoError> {
+    if reply[0] > length as u64 {
+        return Err(IoError::DeviceError);
+    }
+    Ok(reply[0] as usize)
 }
 
 impl Drop for Handle {

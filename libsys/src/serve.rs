@@ -259,7 +259,12 @@ fn request<S: Server>(
     };
     let session = sessions.get(badge);
     let reaction = match (message.tag.label(), session) {
-        (io::READ, Some(session)) => server.read(session, offset, request),
+        (io::READ, Some(session)) => match server.read(session, offset, request) {
+            Ok(Done::Data(bytes)) if !S::TIMED && in_message(&message, bytes) => {
+                return syscall::reply_recv_bytes(ENDPOINT, bytes.len() as u64, bytes);
+            }
+            reaction => reaction,
+        },
         (io::WRITE, Some(session)) => server.write(session, offset, request),
         (io::STAT, Some(session)) => server.stat_request(session, request),
         (io::SYNC, Some(session)) => server.sync(session, request),
@@ -301,6 +306,12 @@ fn request<S: Server>(
     } else {
         syscall::reply_recv_with(ENDPOINT, answer, None)
     }
+}
+
+/// Whether a read's answer goes into the message.
+#[inline(always)]
+fn in_message(read: &Output, bytes: &[u8]) -> bool {
+    read.words[1] & io::IN_MESSAGE != 0 && bytes.len() <= io::MESSAGE_MOST
 }
 
 /// Makes a session and the answer that carries its capability.

@@ -324,6 +324,21 @@ pub fn reply_recv(endpoint: Slot, label: u32, words: Words) -> Output {
     )
 }
 
+/// Answers the current caller with one word and with bytes in the message from word 4 on, and waits for the next message.
+///
+/// # Panics
+/// More bytes than a message has ([`Tag::MAX_EXTRA`] words).
+#[inline(always)]
+pub fn reply_recv_bytes(endpoint: Slot, word: u64, bytes: &[u8]) -> Output {
+    let extra = bytes.len().div_ceil(8);
+    assert!(extra <= Tag::MAX_EXTRA);
+    set_block(bytes);
+    let lease: u64;
+    trap!(Tag::new(Op::ReplyRecv, 0, extra, Flags::empty()), endpoint, [word, 0, 0, 0], lease,
+        lateout("rsi") _, lateout("rdx") _, lateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
 /// Answers the current caller and waits for the next message, until `deadline` (absolute TSC) if there is one.
 pub fn reply_recv_with(endpoint: Slot, answer: Answer<'_>, deadline: Option<u64>) -> Output {
     enter(Input {
@@ -417,20 +432,47 @@ pub fn set_word(i: usize, value: u64) {
 ///
 /// # Panics
 /// More bytes than fit (464 words' worth).
+#[inline(always)]
 pub fn block(bytes: &mut [u8]) {
-    for (i, chunk) in bytes.chunks_mut(8).enumerate() {
-        chunk.copy_from_slice(&word(4 + i).to_le_bytes()[..chunk.len()]);
-    }
+    assert!(bytes.len() <= BLOCK_MOST);
+    // SAFETY: inside the message buffer (as in `word`) and the slice.
+    unsafe { copy(message_buffer().add(4).cast(), bytes.as_mut_ptr(), bytes.len()) };
 }
 
-/// Puts bytes into the message buffer from word 4 on, where kernel objects take blocks.
+/// Puts bytes into the message buffer from word 4 on, where kernel objects take blocks. What is left of the last word is 0.
 ///
 /// # Panics
 /// More bytes than fit.
+#[inline(always)]
 pub fn set_block(bytes: &[u8]) {
-    for (i, chunk) in bytes.chunks(8).enumerate() {
-        let mut value = [0; 8];
-        value[..chunk.len()].copy_from_slice(chunk);
-        set_word(4 + i, u64::from_le_bytes(value));
+    assert!(bytes.len() <= BLOCK_MOST);
+    if !bytes.len().is_multiple_of(8) {
+        set_word(4 + bytes.len() / 8, 0);
+    }
+    // SAFETY: as in `block`.
+    unsafe { copy(bytes.as_ptr(), message_buffer().add(4).cast(), bytes.len()) };
+}
+
+/// Bytes of the message buffer from word 4 on.
+const BLOCK_MOST: usize = abi::PAGE as usize - buffer::word(4);
+
+/// Copies to or from the message buffer, which no Rust reference points to: words first.
+///
+/// # Safety
+/// Both are valid for so many bytes.
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, count: usize) {
+    // SAFETY: as the caller promises; the direction flag is clear, as the ABI has it.
+    unsafe {
+        asm!(
+            "rep movsq",
+            "mov ecx, {rest:e}",
+            "rep movsb",
+            rest = in(reg) count & 7,
+            inout("rcx") count >> 3 => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
     }
 }

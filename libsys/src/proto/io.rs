@@ -4,7 +4,7 @@
 /// `w0` = what to do besides ([`CREATE`], [`TRUNCATE`]; 0 = nothing); lease 0 (READ): the rest of the name, up to
 /// [`NAME_MAX`] bytes. The reply brings the session, a badged endpoint.
 pub const OPEN: u32 = 0;
-/// `w0` = offset, `w1` = 0 or [`NO_WAIT`]; lease 0 (WRITE). Replies `w0` = bytes read, 0 only at the end.
+/// `w0` = offset, `w1` = any of [`NO_WAIT`] and [`IN_MESSAGE`]; lease 0 (WRITE). Replies `w0` = bytes read, 0 only at the end.
 pub const READ: u32 = 1;
 /// `w0` = offset, or [`APPEND`]; `w1` = 0 or [`NO_WAIT`]; lease 0 (READ). Replies `w0` = bytes written.
 pub const WRITE: u32 = 2;
@@ -39,6 +39,10 @@ pub const WRITABLE: u64 = 2;
 pub const APPEND: u64 = u64::MAX;
 /// Word 1 of [`READ`] and [`WRITE`]: `WouldBlock` instead of waiting, where the server's things make one wait.
 pub const NO_WAIT: u64 = 1;
+/// Word 1 of [`READ`]: an answer of up to [`MESSAGE_MOST`] bytes may come in the message, from word 4 on, instead of the lease.
+pub const IN_MESSAGE: u64 = 2;
+/// Bytes that a message may have: to find the pages of a lease costs more than to move so few twice.
+pub const MESSAGE_MOST: usize = 64;
 
 /// Longest name in bytes.
 pub const NAME_MAX: usize = 256;
