@@ -82,14 +82,12 @@ impl Request {
     /// `WouldBlock`: all of this program's Reply objects are in use, or the client's share of them is.
     #[inline(always)]
     pub fn park(self) -> Result<Parked, IoError> {
-        let client = self.client();
         let reply = Replies::of(&mut REPLIES.lock())
-            .take(client)
+            .take(self.client())
             .ok_or(IoError::WouldBlock)?;
         PARKING.store(reply.0, Ordering::Relaxed);
         Ok(Parked {
             reply,
-            client,
             length: self.length(),
         })
     }
@@ -109,12 +107,19 @@ pub(crate) fn take_parking() -> Option<Slot> {
     }
 }
 
+/// One of this program's Reply objects, and the client of the caller in it.
+#[derive(Clone, Copy)]
+struct Held {
+    reply: Slot,
+    client: u32,
+}
+
 /// This program's Reply objects.
 struct Replies {
-    /// Those that hold nobody.
-    free: Vec<Slot>,
-    /// The client of each that is in use.
-    held: Vec<u32>,
+    /// Those that are in use, then those that hold nobody.
+    all: Vec<Held>,
+    /// How many are in use.
+    used: usize,
     /// How many one client may hold, so that none can take another's.
     share: usize,
 }
@@ -131,50 +136,56 @@ impl Replies {
 
     #[cold]
     fn first(none: &mut Option<Self>) -> &mut Self {
-        none.insert(Self::from_info())
+        let info = rt::info();
+        none.insert(Self::new(&info.replies, info.clients as usize))
     }
 
-    fn from_info() -> Self {
-        let info = rt::info();
-        let free: Vec<_> = info.replies.iter().map(|&slot| Slot(slot)).collect();
-        let share = (free.len() / (info.clients as usize).max(1)).max(1);
+    fn new(slots: &[u32], clients: usize) -> Self {
+        let free = |&slot| Held {
+            reply: Slot(slot),
+            client: 0,
+        };
         Self {
-            free,
-            held: Vec::new(),
-            share,
+            all: slots.iter().map(free).collect(),
+            used: 0,
+            share: (slots.len() / clients.max(1)).max(1),
         }
     }
 
     #[inline(always)]
     fn take(&mut self, client: u32) -> Option<Slot> {
-        let own = || self.held.iter().filter(|&&held| held == client).count();
-        if self.held.len() >= self.share && own() >= self.share {
+        let of_client = |held: &&Held| held.client == client;
+        if self.used >= self.share
+            && self.all[..self.used].iter().filter(of_client).count() >= self.share
+        {
             return None;
         }
-        let reply = self.free.pop()?;
-        self.held.push(client);
-        Some(reply)
+        let next = self.all.get_mut(self.used)?;
+        self.used += 1;
+        next.client = client;
+        Some(next.reply)
     }
 
-    fn put_back(&mut self, reply: Slot, client: u32) {
-        if let Some(place) = self.held.iter().position(|&held| held == client) {
-            self.held.swap_remove(place);
+    #[inline(always)]
+    fn put_back(&mut self, reply: Slot) {
+        let mut used = self.all[..self.used].iter();
+        if let Some(place) = used.position(|held| held.reply == reply) {
+            self.used -= 1;
+            self.all.swap(place, self.used);
         }
-        self.free.push(reply);
     }
 }
 
 static REPLIES: Mutex<Option<Replies>> = Mutex::new(None);
 
-fn put_back(reply: Slot, client: u32) {
-    Replies::of(&mut REPLIES.lock()).put_back(reply, client);
+fn put_back(reply: Slot) {
+    Replies::of(&mut REPLIES.lock()).put_back(reply);
 }
 
 /// A caller set aside. Dropping it answers with `DeviceError`.
 #[derive(Debug)]
 pub struct Parked {
     reply: Slot,
-    client: u32,
     length: usize,
 }
 
@@ -215,7 +226,7 @@ impl Parked {
     /// Answers ([`Done::Later`] is none: it counts as `BadRequest`).
     pub fn finish(self, reaction: Reaction<'_>) {
         self.answer(reaction);
-        put_back(self.reply, self.client);
+        put_back(self.reply);
         // Drop would answer once more.
         core::mem::forget(self);
     }
@@ -242,7 +253,15 @@ impl Parked {
     /// refused (the client got an error instead), so there was no receiving either.
     #[inline(always)]
     pub(crate) fn finish_and_receive(self, reaction: &Reaction<'_>) -> Option<Output> {
-        let message = syscall::reply_recv_via(rt::ENDPOINT, self.reply, encode(reaction));
+        let message = match *reaction {
+            Ok(Done::Data(payload)) if !payload.is_empty() => {
+                syscall::reply_recv_via_with(rt::ENDPOINT, self.reply, payload)
+            }
+            _ => {
+                let answer = encode(reaction);
+                syscall::reply_recv_via(rt::ENDPOINT, self.reply, answer.label, answer.words)
+            }
+        };
         let refused = match message.check() {
             Err(
                 error @ (Error::LeaseBounds
@@ -255,7 +274,7 @@ impl Parked {
         if let Some(error) = refused {
             let _ = syscall::reply_via(self.reply, Answer::new(lease_error(error).code(), [0; 4]));
         }
-        put_back(self.reply, self.client);
+        put_back(self.reply);
         // Drop would answer once more.
         core::mem::forget(self);
         refused.is_none().then_some(message)
@@ -265,7 +284,7 @@ impl Parked {
 impl Drop for Parked {
     fn drop(&mut self) {
         self.answer(Err(IoError::DeviceError));
-        put_back(self.reply, self.client);
+        put_back(self.reply);
     }
 }
 
@@ -313,16 +332,12 @@ mod tests {
 
     #[test]
     fn each_client_has_its_share_of_the_replies() {
-        let mut replies = Replies {
-            free: (1..=4).map(Slot).collect(),
-            held: Vec::new(),
-            share: 2,
-        };
+        let mut replies = Replies::new(&[1, 2, 3, 4], 2);
         let (first, _) = (replies.take(7).unwrap(), replies.take(7).unwrap());
         assert_eq!(replies.take(7), None);
         assert!(replies.take(8).is_some() && replies.take(8).is_some());
         assert_eq!(replies.take(9), None, "none is free");
-        replies.put_back(first, 7);
+        replies.put_back(first);
         assert_eq!(replies.take(8), None);
         assert_eq!(replies.take(7), Some(first));
     }

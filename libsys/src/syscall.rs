@@ -235,13 +235,14 @@ pub fn recv_transferring(endpoint: Slot, receive: Slot) -> Output {
 
 /// Parks the current caller in the Reply object `via`, then waits for a message, until `deadline` (absolute TSC) if there
 /// is one.
+#[inline(always)]
 pub fn recv_parking(endpoint: Slot, via: Slot, deadline: Option<u64>) -> Output {
     let tag = Tag::new(Op::Recv, 0, 0, Flags::VIA | timed(deadline));
-    enter(Input {
-        via,
-        deadline: deadline.unwrap_or(0),
-        ..Input::new(tag, endpoint, [0; 4])
-    })
+    let lease: u64;
+    trap!(tag, endpoint, [0; 4], lease,
+        inlateout("rsi") via.0 as u64 => _, lateout("rdx") _, lateout("r8") lease, lateout("r9") _,
+        inlateout("r10") deadline.unwrap_or(0) => _,
+    )
 }
 
 /// The flag of an operation with a deadline.
@@ -348,13 +349,26 @@ pub fn reply_recv_with(endpoint: Slot, answer: Answer<'_>, deadline: Option<u64>
     })
 }
 
-/// Answers the caller parked in the Reply object `via` and waits for the next message.
-pub fn reply_recv_via(endpoint: Slot, via: Slot, answer: Answer<'_>) -> Output {
-    enter(Input {
-        target: endpoint,
-        via,
-        ..answer.input(Op::ReplyRecv, Flags::VIA)
-    })
+/// Answers the caller parked in the Reply object `via` with words, and waits for the next message.
+#[inline(always)]
+pub fn reply_recv_via(endpoint: Slot, via: Slot, label: u32, words: Words) -> Output {
+    let lease: u64;
+    trap!(Tag::new(Op::ReplyRecv, label, 0, Flags::VIA), endpoint, words, lease,
+        inlateout("rsi") via.0 as u64 => _, lateout("rdx") _, lateout("r8") lease, lateout("r9") _, lateout("r10") _,
+    )
+}
+
+/// The same with bytes for its lease 0, and their number in word 0.
+#[inline(always)]
+pub fn reply_recv_via_with(endpoint: Slot, via: Slot, payload: &[u8]) -> Output {
+    let mut lease = payload.len() as u64;
+    let tag = Tag::new(Op::ReplyRecv, 0, 0, Flags::VIA.union(Flags::PAYLOAD));
+    trap!(tag, endpoint, [lease, 0, 0, 0], lease,
+        inlateout("rsi") via.0 as u64 => _,
+        inlateout("rdx") payload.as_ptr().expose_provenance() as u64 => _,
+        inlateout("r8") lease,
+        lateout("r9") _, lateout("r10") _,
+    )
 }
 
 /// Lets others of the same priority run.
@@ -436,7 +450,13 @@ pub fn set_word(i: usize, value: u64) {
 pub fn block(bytes: &mut [u8]) {
     assert!(bytes.len() <= BLOCK_MOST);
     // SAFETY: inside the message buffer (as in `word`) and the slice.
-    unsafe { copy(message_buffer().add(4).cast(), bytes.as_mut_ptr(), bytes.len()) };
+    unsafe {
+        copy(
+            message_buffer().add(4).cast(),
+            bytes.as_mut_ptr(),
+            bytes.len(),
+        )
+    };
 }
 
 /// Puts bytes into the message buffer from word 4 on, where kernel objects take blocks. What is left of the last word is 0.

@@ -242,7 +242,11 @@ pub fn protected(info: &BootInfo) -> Vec<(u64, u64), 96> {
         .filter(|range| range.kind != MemoryKind::Reserved)
         .map(|r| (r.start, r.size));
     let controllers = info.acpi.io_apics.iter().map(|controller| (controller.address, PAGE));
-    memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]).collect()
+    let mut ranges = Vec::new();
+    for range in memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]) {
+        assert!(ranges.push(range).is_ok(), "more ranges than there can be in BootInfo");
+    }
+    ranges
 }
 
 /// Logs what the machine has.

@@ -41,6 +41,15 @@ impl fmt::Write for Log {
     }
 }
 
+/// Text, printed as it is: a `str` can be padded, and that is much code.
+pub struct Text<'a>(pub &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 /// Writes a line to the kernel's log.
 #[macro_export]
 macro_rules! log {

@@ -16,7 +16,7 @@ mod bare {
         let bytes = unsafe { core::slice::from_raw_parts(info, length) };
         let info: bootinfo::BootInfo = match postcard::from_bytes(bytes) {
             Ok(info) => info,
-            Err(error) => refuse(format_args!("boot information: {error}")),
+            Err(error) => refuse(format_args!("boot information: {error:?}")),
         };
         if info.version != bootinfo::VERSION {
             let version = u64::from(info.version);
@@ -38,7 +38,7 @@ mod bare {
         boot::greet(kernel, &info);
         match boot::start_root(kernel, &info) {
             Ok(()) => entry::resume(),
-            Err(reason) => refuse(format_args!("{reason}")),
+            Err(reason) => refuse(format_args!("{}", log::Text(reason))),
         }
     }
 

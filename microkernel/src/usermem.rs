@@ -93,25 +93,25 @@ pub struct Copied {
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {
-        let stop = |side| Copied { moved, result: Err(side) };
-        let (from, to) = (from + moved, to + moved);
-        let Some(source) = arch::paging::translate(from_root, from, false) else {
-            return stop(Side::From);
-        };
-        let Some(target) = arch::paging::translate(to_root, to, true) else {
-            return stop(Side::To);
-        };
-        let chunk = (length - moved).min(source.left).min(target.left);
-        // SAFETY: both pieces lie inside one page each that user programs may read and write; they are memory, not
-        // device registers (`translate`), so they are in the physical map. User memory is never borrowed in Rust.
-        unsafe {
-            arch::cpu::copy(
-                mem::to_virtual(source.physical),
-                mem::to_virtual(target.physical),
-                chunk,
-            )
-        };
-        moved += chunk;
+        match copy_piece(from_root, from + moved, to_root, to + moved, length - moved) {
+            Ok(bytes) => moved += bytes,
+            Err(side) => return Copied { moved, result: Err(side) },
+        }
     }
     Copied { moved, result: Ok(()) }
+}
+
+/// Copies up to the end of one of the two pages. Returns how many bytes that was.
+#[inline(never)]
+fn copy_piece(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Result<u64, Side> {
+    let source = arch::paging::translate(from_root, from, false).ok_or(Side::From)?;
+    let target = arch::paging::translate(to_root, to, true).ok_or(Side::To)?;
+    let bytes = length.min(source.left).min(target.left);
+    // SAFETY: both pieces lie inside one page each that user programs may read and write; they are memory, not
+    // device registers (`translate`), so they are in the physical map. User memory is never borrowed in Rust.
+    unsafe {
+        let (from, to) = (mem::to_virtual(source.physical), mem::to_virtual(target.physical));
+        arch::cpu::copy(from, to, bytes)
+    };
+    Ok(bytes)
 }

@@ -102,10 +102,12 @@ impl Tag {
 
     /// Coming out: what kind of message was received.
     pub const fn message(self) -> Message {
-        match self.0 >> 16 & 3 {
-            1 => Message::Fault,
-            2 => Message::Interrupt,
-            _ => Message::Call,
+        if self.0 as u32 & Flags::FAULT.union(Flags::INTERRUPT).bits() == 0 {
+            Message::Call
+        } else if self.0 as u32 & Flags::FAULT.bits() == 0 {
+            Message::Interrupt
+        } else {
+            Message::Fault
         }
     }
 }

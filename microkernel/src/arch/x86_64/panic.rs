@@ -6,7 +6,7 @@ use abi::{Kind, fault::Registers, object::endpoint};
 use bootinfo::exit;
 
 use super::{cpu, entry, frame::Frame, port};
-use crate::{boot, log, object, thread::ThreadRef};
+use crate::{boot, log, log::Text, object, thread::ThreadRef};
 
 /// Events shown.
 const LAST_EVENTS: usize = 64;
@@ -46,7 +46,7 @@ pub fn panicked(info: &PanicInfo) -> ! {
     log!("KERNEL PANIC: {}", info.message());
     if let Some(place) = info.location() {
         // As one type: printing another is more text.
-        log!("at {}:{}:{}", place.file(), u64::from(place.line()), u64::from(place.column()));
+        log!("at {}:{}:{}", Text(place.file()), u64::from(place.line()), u64::from(place.column()));
     }
     // What a function keeps for its caller, in the order of `Registers`.
     let mut kept = [0; Registers::WORDS];
@@ -81,7 +81,7 @@ const NAMES: [&str; Registers::WORDS] = [
 
 #[inline(never)]
 fn registers(title: &str, registers: &Registers) {
-    log!("{title}:");
+    log!("{}:", Text(title));
     let words = registers.to_words();
     for (names, words) in NAMES.chunks(3).zip(words.chunks(3)) {
         log!("{}", Row(names, words));
@@ -94,7 +94,7 @@ struct Row<'a>(&'a [&'a str], &'a [u64]);
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, word) in self.0.iter().zip(self.1) {
-            write!(f, "  {name} {word:#018x}")?;
+            write!(f, "  {} {word:#018x}", Text(name))?;
         }
         Ok(())
     }

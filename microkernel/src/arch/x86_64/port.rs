@@ -91,7 +91,7 @@ pub fn block(port: u16, width: u64, count: u64, address: u64, input: bool) {
 pub fn end_machine(value: u8) -> ! {
     use bootinfo::exit;
     write(exit::PORT, 1, value as u64);
-    log!("{}{}", exit::MARK, u64::from(value));
+    log!("{}{}", log::Text(exit::MARK), u64::from(value));
     super::serial::drain();
     for &byte in exit::BOCHS_OFF {
         write(exit::BOCHS_PORT, 1, byte as u64);

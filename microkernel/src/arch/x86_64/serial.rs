@@ -1,45 +1,58 @@
 //! The serial line (16550 at 0x3f8) for the kernel's log at boot and for panics.
+//!
+//! A crate finds it and sets it up. A byte is sent by two ports here: the crate's errors, which can not happen then, are more text
+//! than the rest of this file.
 
 use spin::Mutex;
-use uart_16550::{Config, Uart16550, backend::PioBackend, spec::registers::LSR};
+use uart_16550::{Config, Uart16550, spec::registers::LSR};
 
-use super::BARE;
+use super::{BARE, port};
 
-static UART: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
+/// Its first port, at which bytes are sent; and the one of its line status.
+const DATA: u16 = 0x3f8;
+const STATUS: u16 = DATA + 5;
+
+/// Whether there is one.
+static FOUND: Mutex<bool> = Mutex::new(false);
 
 /// Finds and sets up the line; without one the log goes to the ring only.
 pub fn init() {
     // SAFETY: the kernel owns the port until root gives it to a driver, and after that only to report a panic.
-    if let Ok(mut uart) = unsafe { Uart16550::new_port(0x3f8) }
+    if let Ok(mut uart) = unsafe { Uart16550::new_port(DATA) }
         && uart.init(Config::default()).is_ok()
     {
-        *UART.lock() = Some(uart);
+        *FOUND.lock() = true;
     }
 }
 
 /// Writes a byte, LF as CR LF.
 pub fn write(byte: u8) {
-    if !BARE {
-        return;
-    }
-    if let Some(uart) = UART.lock().as_mut() {
+    if BARE && *FOUND.lock() {
         if byte == b'\n' {
-            uart.send_bytes_exact(b"\r\n");
-        } else {
-            uart.send_bytes_exact(&[byte]);
+            send(b'\r');
         }
+        send(byte);
     }
+}
+
+fn send(byte: u8) {
+    wait_for(LSR::THR_EMPTY);
+    port::write(DATA, 1, byte as u64);
+}
+
+fn wait_for(status: LSR) {
+    while port::read(STATUS, 1) as u8 & status.bits() == 0 {}
 }
 
 /// Waits until the last byte has left.
 pub fn drain() {
-    if let Some(uart) = UART.lock().as_mut() {
-        while !uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {}
+    if BARE && *FOUND.lock() {
+        wait_for(LSR::TRANSMITTER_EMPTY);
     }
 }
 
 /// The kernel is about to panic, perhaps in the middle of [`write`].
 pub fn take_over() {
     // SAFETY: the CPU that held the lock is the one that panics; it never returns to the holder.
-    unsafe { UART.force_unlock() };
+    unsafe { FOUND.force_unlock() };
 }
