@@ -82,7 +82,8 @@ impl Request {
     /// `WouldBlock`: all of this program's Reply objects are in use, or the client's share of them is.
     #[inline(always)]
     pub fn park(self) -> Result<Parked, IoError> {
-        let reply = Replies::of(&mut REPLIES.lock())
+        let reply = REPLIES
+            .lock()
             .take(self.client())
             .ok_or(IoError::WouldBlock)?;
         PARKING.store(reply.0, Ordering::Relaxed);
@@ -125,20 +126,12 @@ struct Replies {
 }
 
 impl Replies {
-    /// They are asked for at each request, and made at the first.
-    #[inline(always)]
-    fn of(replies: &mut Option<Self>) -> &mut Self {
-        match replies {
-            Some(replies) => replies,
-            none => Self::first(none),
-        }
-    }
-
-    #[cold]
-    fn first(none: &mut Option<Self>) -> &mut Self {
-        let info = rt::info();
-        none.insert(Self::new(&info.replies, info.clients as usize))
-    }
+    /// Before the first request, at which they are asked for.
+    const UNKNOWN: Self = Self {
+        all: Vec::new(),
+        used: 0,
+        share: 0,
+    };
 
     fn new(slots: &[u32], clients: usize) -> Self {
         let free = |&slot| Held {
@@ -154,16 +147,24 @@ impl Replies {
 
     #[inline(always)]
     fn take(&mut self, client: u32) -> Option<Slot> {
-        let of_client = |held: &&Held| held.client == client;
-        if self.used >= self.share
-            && self.all[..self.used].iter().filter(of_client).count() >= self.share
-        {
+        if self.used >= self.share && !self.may_take(client) {
             return None;
         }
         let next = self.all.get_mut(self.used)?;
         self.used += 1;
         next.client = client;
         Some(next.reply)
+    }
+
+    /// So many are in use that it depends on whose they are.
+    #[cold]
+    fn may_take(&mut self, client: u32) -> bool {
+        if self.share == 0 {
+            let info = rt::info();
+            *self = Self::new(&info.replies, info.clients as usize);
+        }
+        let used = self.all[..self.used].iter();
+        used.filter(|held| held.client == client).count() < self.share
     }
 
     #[inline(always)]
@@ -176,10 +177,10 @@ impl Replies {
     }
 }
 
-static REPLIES: Mutex<Option<Replies>> = Mutex::new(None);
+static REPLIES: Mutex<Replies> = Mutex::new(Replies::UNKNOWN);
 
 fn put_back(reply: Slot) {
-    Replies::of(&mut REPLIES.lock()).put_back(reply);
+    REPLIES.lock().put_back(reply);
 }
 
 /// A caller set aside. Dropping it answers with `DeviceError`.

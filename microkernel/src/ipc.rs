@@ -177,10 +177,22 @@ pub fn copy_payload(server: ThreadRef, client: ThreadRef, payload: Payload) -> R
     if payload.length > abi::COPY_LIMIT {
         return Err(Error::InvalidArgument);
     }
-    let lease = Lease::of(client, 0, usermem::Direction::ToLender, 0, payload.length)?;
-    let copied =
-        usermem::copy(server.cr3.get(), payload.address, client.cr3.get(), lease, payload.length);
-    copied.result.map_err(|side| side.error(usermem::Side::To))
+    let Payload { address, length } = payload;
+    let lease = Lease::of(client, 0, usermem::Direction::ToLender, 0, length)?;
+    if length == 0 {
+        return Ok(());
+    }
+    let (from_root, to_root) = (server.cr3.get(), client.cr3.get());
+    // Mostly that is all.
+    let first = usermem::copy_piece(from_root, address, to_root, lease, length);
+    let result = match first {
+        Ok(bytes) if bytes < length => {
+            let (from, to) = (address + bytes, lease + bytes);
+            usermem::copy(from_root, from, to_root, to, length - bytes).result
+        }
+        other => other.map(drop),
+    };
+    result.map_err(|side| side.error(usermem::Side::To))
 }
 
 /// Answers `client`, whom the server owes or who is parked in `via`. `tag`, words and transfer are the server's. Returns the

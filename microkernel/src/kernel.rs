@@ -217,8 +217,24 @@ impl Kernel {
     /// The running thread is queued, or blocked: switches to the first of the ready ones.
     #[inline(never)]
     pub fn run_next(&mut self) {
-        let next = self.ready.pop().unwrap_or(self.idle);
-        self.change_to(next);
+        match self.ready.pop() {
+            Some(next) => self.change_to(next),
+            None => self.rest(),
+        }
+    }
+
+    /// Nobody is ready: idle runs, in whatever space is there, and pays.
+    #[inline(always)]
+    fn rest(&mut self) {
+        let (current, idle) = (self.current(), self.idle);
+        self.turn = self.next_turn(idle);
+        self.timer.begin_turn(self.turn.began, false);
+        self.trace.record_message(Event::Switch, idle.address(), 0);
+        if current.flags().contains(ThreadFlags::FPU) {
+            switch_fpu(current, idle);
+        }
+        arch::set_current(idle);
+        idle.cr3.set(current.cr3.get());
     }
 
     /// Lets others of the same priority run.
@@ -275,15 +291,19 @@ impl Kernel {
     /// From now on `next` pays. With equals that are ready, only for so long.
     #[inline(always)]
     fn begin_turn(&mut self, next: ThreadRef) {
-        let now = arch::cpu::now();
-        let paid = self.turn.payer.paid.get() + (now - self.turn.began);
-        self.turn.payer.paid.set(paid);
-        self.turn.payer = next;
-        self.turn.began = now;
-        self.turn.over = false;
+        self.turn = self.next_turn(next);
         next.leave_turn();
         let contended = next != self.idle && self.ready.top() >= next.priority.get();
-        self.timer.begin_turn(now, contended);
+        self.timer.begin_turn(self.turn.began, contended);
+    }
+
+    /// The running turn ends now: its payer has paid. Returns the one of `payer`, which begins.
+    #[inline(always)]
+    fn next_turn(&self, payer: ThreadRef) -> Turn {
+        let began = arch::cpu::now();
+        let paid = &self.turn.payer.paid;
+        paid.set(paid.get() + (began - self.turn.began));
+        Turn { payer, began, over: false }
     }
 
     /// A thread is being destroyed: it neither runs nor pays any more.

@@ -191,8 +191,9 @@ fn decode_recv(kernel: &mut Kernel, thread: ThreadRef, tag: Tag) -> Result<Resul
     let endpoint = receive_from(thread)?;
     if tag.flags().contains(Flags::VIA) {
         ipc::defer(kernel, thread, reply_object(thread)?)?;
+    } else {
+        ipc::check_receive(thread)?;
     }
-    ipc::check_receive(thread)?;
     ipc::receive(kernel, thread, endpoint, deadline(thread, tag))?;
     Ok(Results::InFrame)
 }

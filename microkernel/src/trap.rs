@@ -22,9 +22,9 @@ pub fn handle(kernel: &mut Kernel, vector: u8) {
         0..32 => exception(kernel, thread, vector),
         _ => interrupt(kernel, thread, vector),
     }
-    kernel.leave(kernel.current());
 }
 
+/// Whoever runs afterwards is the most urgent.
 #[inline(always)]
 fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
     if let Some(irq) = kernel.vectors.get(vector) {
@@ -39,6 +39,7 @@ fn interrupt(kernel: &mut Kernel, interrupted: ThreadRef, vector: u8) {
         arch::apic::end_of_interrupt();
         if vector == TIMER_VECTOR {
             timer::fired(kernel);
+            kernel.leave(kernel.current());
         }
     }
 }
@@ -69,6 +70,7 @@ fn exception(kernel: &mut Kernel, thread: ThreadRef, vector: u8) {
             );
         }
     }
+    kernel.leave(kernel.current());
 }
 
 fn stop(thread: ThreadRef) {

@@ -90,6 +90,7 @@ pub struct Copied {
 }
 
 /// Copies `length` bytes between two spaces, given as CR3 wants them.
+#[inline(never)]
 pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Copied {
     let mut moved = 0;
     while moved < length {
@@ -101,9 +102,15 @@ pub fn copy(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Co
     Copied { moved, result: Ok(()) }
 }
 
-/// Copies up to the end of one of the two pages. Returns how many bytes that was.
-#[inline(never)]
-fn copy_piece(from_root: u64, from: u64, to_root: u64, to: u64, length: u64) -> Result<u64, Side> {
+/// [`copy`], but up to the end of one of the two pages only. Returns how many bytes that was.
+#[inline(always)]
+pub fn copy_piece(
+    from_root: u64,
+    from: u64,
+    to_root: u64,
+    to: u64,
+    length: u64,
+) -> Result<u64, Side> {
     let source = arch::paging::translate(from_root, from, false).ok_or(Side::From)?;
     let target = arch::paging::translate(to_root, to, true).ok_or(Side::To)?;
     let bytes = length.min(source.left).min(target.left);

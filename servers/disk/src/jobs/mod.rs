@@ -12,7 +12,7 @@ mod tests;
 
 use crate::device::{Device, Pieces, SLOTS};
 use alloc::collections::VecDeque;
-use step::{Caller, Finished, Job, JobError, Kind, Moved, Task};
+use step::{Caller, Finished, Job, Kind, Task};
 
 /// All jobs, running and waiting.
 pub struct Jobs<C> {
@@ -45,34 +45,33 @@ impl<C: Caller> Jobs<C> {
     /// is done is returned instead of answered if nobody waits for its slot.
     #[inline(always)]
     pub fn advance(&mut self, device: &mut impl Device) -> Option<Finished<C>> {
-        // The slot whose job is done, and its result.
-        let mut last = None;
-        while let Some((slot, result)) = device.completed() {
-            // A slot's request is always its job's.
-            let job = self.running[slot].as_mut();
-            if let Some(result) = job.and_then(|job| job.complete(device, slot, result))
-                && let Some(before) = last.replace((slot, result))
-                && let Some(finished) = self.finished(before)
-            {
-                finished.answer(device);
-            }
+        let mut last = self.next_finished(device)?;
+        while let Some(next) = self.next_finished(device) {
+            core::mem::replace(&mut last, next).answer(device);
         }
-        let finished = self.finished(last?)?;
         if self.waiting.is_empty() {
-            return Some(finished);
+            return Some(last);
         }
-        finished.answer(device);
+        last.answer(device);
         self.start(device);
         None
     }
 
+    /// Goes on until a job is done, which leaves its slot; `None` if the device has finished no more.
     #[inline(always)]
-    fn finished(
-        &mut self,
-        (slot, result): (usize, Result<Moved, JobError>),
-    ) -> Option<Finished<C>> {
-        let caller = self.running[slot].take()?.into_caller();
-        Some(Finished { caller, result })
+    fn next_finished(&mut self, device: &mut impl Device) -> Option<Finished<C>> {
+        loop {
+            let (slot, result) = device.completed()?;
+            // A slot's request is always its job's.
+            let running = &mut self.running[slot];
+            let Some(job) = running else { continue };
+            if let Some(result) = job.complete(device, slot, result)
+                && let Some(job) = running.take()
+            {
+                let caller = job.into_caller();
+                return Some(Finished { caller, result });
+            }
+        }
     }
 
     /// Whether no job runs or waits.

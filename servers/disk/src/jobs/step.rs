@@ -206,12 +206,11 @@ impl<C: Caller> Job<C> {
         if self.task.kind == Kind::Sync || self.done == length {
             return Ok(Some(Moved::Count(self.done)));
         }
-        let chunk = self.chunk();
-        let Chunk { skip, bytes, .. } = chunk;
         if self.filling {
             self.filling = false;
-            return self.store(device, slot, chunk).map(|()| None);
+            return self.store(device, slot, self.chunk()).map(|()| None);
         }
+        let Chunk { skip, bytes, .. } = self.chunk();
         if self.task.kind == Kind::Read {
             if bytes == length {
                 return Ok(Some(Moved::Buffer { slot, skip, bytes }));
