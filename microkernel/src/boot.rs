@@ -243,9 +243,8 @@ pub fn protected(info: &BootInfo) -> Vec<(u64, u64), 96> {
         .map(|r| (r.start, r.size));
     let controllers = info.acpi.io_apics.iter().map(|controller| (controller.address, PAGE));
     let mut ranges = Vec::new();
-    for range in memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]) {
-        assert!(ranges.push(range).is_ok(), "more ranges than there can be in BootInfo");
-    }
+    let mut all = memory.chain(controllers).chain([(info.acpi.local_apic, PAGE)]);
+    assert!(all.all(|range| ranges.push(range).is_ok()), "more ranges than BootInfo has room for");
     ranges
 }
 

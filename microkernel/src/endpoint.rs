@@ -22,7 +22,7 @@ pub struct Endpoint {
     /// Interrupts that fired and wait for a receiver.
     pending: Queue<Irq>,
     /// Calls and faults that it delivered. The fast path counts its own.
-    messages: Cell<u64>,
+    pub(crate) messages: Cell<u64>,
 }
 
 /// Bytes of an Endpoint.
@@ -30,9 +30,6 @@ pub const SIZE: u64 = 64;
 const _: () = assert!(size_of::<Endpoint>() == SIZE as usize);
 // The fast path reads it at the endpoint's own address.
 const _: () = assert!(offset_of!(Endpoint, fast) == 0);
-
-/// Where the fast path counts.
-pub const MESSAGES: usize = offset_of!(Endpoint, messages);
 
 impl Endpoint {
     /// Nobody here.
@@ -181,29 +178,18 @@ impl Endpoint {
 #[repr(C, align(64))]
 pub struct Reply {
     /// The parked caller, if the fast path may answer it; else [`thread::nobody`].
-    fast: Cell<ThreadRef>,
-    caller: Cell<Option<ThreadRef>>,
+    pub fast: Cell<ThreadRef>,
+    /// The parked caller, in state AwaitingReply from this object.
+    pub caller: Cell<Option<ThreadRef>>,
 }
 
-/// Where the fast path finds the parked caller.
-pub const CALLER: usize = offset_of!(Reply, caller);
-// It reads whom it may answer at the object's own address.
+// The fast path reads whom it may answer at the object's own address.
 const _: () = assert!(offset_of!(Reply, fast) == 0);
 
 impl Reply {
     /// Nobody parked.
     pub(crate) const fn new() -> Self {
         Self { fast: Cell::new(thread::nobody()), caller: Cell::new(None) }
-    }
-
-    /// The parked caller, in state AwaitingReply from this object.
-    pub fn caller(&self) -> Option<ThreadRef> {
-        self.caller.get()
-    }
-
-    /// Whom the fast path may answer.
-    pub fn fast(&self) -> ThreadRef {
-        self.fast.get()
     }
 
     /// Parks a caller.

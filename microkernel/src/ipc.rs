@@ -247,7 +247,7 @@ pub fn check_defer(server: ThreadRef, reply: Ref<Reply>) -> Result<(), Error> {
     match server.debt() {
         Owed::Irq(_) => Err(Error::BadState),
         Owed::Nothing => Err(Error::NoCaller),
-        Owed::Caller(_) if reply.caller().is_some() => Err(Error::Busy),
+        Owed::Caller(_) if reply.caller.get().is_some() => Err(Error::Busy),
         Owed::Caller(_) => Ok(()),
     }
 }

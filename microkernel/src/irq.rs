@@ -70,28 +70,12 @@ pub struct Irq {
     /// Firings since the last delivery.
     pub count: Cell<u64>,
     /// Who owes its acknowledgement.
-    owner: Cell<Option<ThreadRef>>,
+    pub(crate) owner: Cell<Option<ThreadRef>>,
     /// The line is masked at the IO-APIC.
-    masked: Cell<bool>,
+    pub(crate) masked: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Irq>() == SIZE as usize);
-
-/// Where the fast path finds what it needs.
-pub mod offset {
-    use core::mem::offset_of;
-
-    use super::Irq;
-
-    /// See [`Irq::progress`].
-    pub const PROGRESS: usize = offset_of!(Irq, progress);
-    /// See [`Irq::count`].
-    pub const COUNT: usize = offset_of!(Irq, count);
-    /// Who owes its acknowledgement, 0 if nobody does.
-    pub const OWNER: usize = offset_of!(Irq, owner);
-    /// The line is masked.
-    pub const MASKED: usize = offset_of!(Irq, masked);
-}
 
 impl Linked for Irq {
     fn link(&self) -> &Link<Self> {

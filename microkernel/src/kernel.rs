@@ -1,7 +1,5 @@
 //! The kernel's whole state. One CPU, interrupts off: whoever holds the `&mut` is alone.
 
-use core::mem::offset_of;
-
 use crate::{
     arch::{self, frame},
     irq::Vectors,
@@ -9,25 +7,9 @@ use crate::{
     slot::SlotRef,
     space::SpaceIds,
     thread::{ThreadFlags, ThreadRef, ThreadState},
-    timer::{self, Timer},
+    timer::Timer,
     trace::{Event, Trace},
 };
-
-/// Where the fast path finds what it needs.
-pub mod offset {
-    use super::{Kernel, Ready, offset_of, timer};
-
-    /// The highest priority that is ready.
-    pub const READY_TOP: usize = offset_of!(Kernel, ready) + Ready::TOP;
-    /// Whose turn it is.
-    pub const PAYER: usize = offset_of!(Kernel, turn.payer);
-    /// When the turn began.
-    pub const TURN_BEGAN: usize = offset_of!(Kernel, turn.began);
-    /// Whether it is over.
-    pub const TURN_OVER: usize = offset_of!(Kernel, turn.over);
-    /// When it ends.
-    pub const TURN_END: usize = offset_of!(Kernel, timer) + timer::TURN_END;
-}
 
 /// The kernel's state.
 pub struct Kernel {

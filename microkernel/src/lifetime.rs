@@ -196,7 +196,8 @@ fn end(kernel: &mut Kernel, slot: SlotRef, budget: &mut Budget) -> Result<bool, 
                 }
             }
             Kind::Reply => {
-                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller()) {
+                if let Some(caller) = object::of::<Reply>(slot).and_then(|reply| reply.caller.get())
+                {
                     ipc::cancel(kernel, caller, Error::PartnerDied);
                 }
             }

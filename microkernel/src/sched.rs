@@ -14,13 +14,10 @@ pub struct Ready {
     /// Bit p of word p / 64: queue p is not empty.
     occupied: [u64; 4],
     /// Highest priority in the queues, [`EMPTY`] if there is none.
-    top: i32,
+    pub(crate) top: i32,
 }
 
 impl Ready {
-    /// Offset of the highest priority.
-    pub const TOP: usize = core::mem::offset_of!(Ready, top);
-
     /// Nobody.
     pub(crate) const fn new() -> Self {
         Self { queues: [const { Queue::new() }; 256], occupied: [0; 4], top: EMPTY }

@@ -278,7 +278,7 @@ fn check_reply(
         check_transfer(thread, None)?;
     }
     let client = match via {
-        Some(reply) => reply.caller(),
+        Some(reply) => reply.caller.get(),
         None => thread.caller(),
     };
     if let Some(client) = client {

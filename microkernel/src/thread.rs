@@ -102,15 +102,15 @@ pub struct Thread {
     /// Its Space, as CR3 wants it ([`crate::space::Space`]'s `cr3`).
     pub cr3: Cell<u64>,
     /// First slot of its CapTable.
-    table: Cell<u64>,
+    pub(crate) table: Cell<u64>,
     /// Slots that the fast path may use: all, or none if something about the thread is unusual.
-    fast_slots: Cell<u64>,
+    pub(crate) fast_slots: Cell<u64>,
     /// [`Thread::state`], packed into a word.
-    wait: Cell<u64>,
+    pub(crate) wait: Cell<u64>,
     /// The caller it owes a reply, if the fast path may answer; else [`nobody`].
     fast_caller: Cell<ThreadRef>,
     /// The thread whose fault it owes an answer, if the fast path may give it; else [`nobody`].
-    fast_fault: Cell<ThreadRef>,
+    pub(crate) fast_fault: Cell<ThreadRef>,
     /// Memory it lends while AwaitingReply.
     pub leases: [Cell<Lease>; 4],
     /// Priority it runs at now: the base, or that of the caller it serves.

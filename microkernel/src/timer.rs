@@ -1,7 +1,5 @@
 //! Deadlines and the turn: one hardware timer, set to whatever comes first.
 
-use core::mem::offset_of;
-
 use abi::Error;
 
 use crate::{Kernel, arch, deadlines::Deadlines, ipc, thread::ThreadRef};
@@ -19,14 +17,11 @@ const NEVER: u64 = u64::MAX;
 pub struct Timer {
     deadlines: Deadlines,
     /// When the running turn ends; never, if nobody waits for it.
-    turn_end: u64,
+    pub(crate) turn_end: u64,
     /// TSC ticks of a turn.
     turn: u64,
     armed: u64,
 }
-
-/// Where the fast path ends a turn.
-pub const TURN_END: usize = offset_of!(Timer, turn_end);
 
 impl Timer {
     /// Nothing due.

@@ -79,7 +79,7 @@ fn reply(kernel: &mut Kernel, thread: ThreadRef, reply: Ref<Reply>, label: u32) 
         ipc::defer(kernel, thread, reply)?;
         return Ok(Results::Zero);
     }
-    lease(thread, reply.caller().ok_or(Error::NoCaller)?, label)
+    lease(thread, reply.caller.get().ok_or(Error::NoCaller)?, label)
 }
 
 fn lease(thread: ThreadRef, client: ThreadRef, label: u32) -> Answer {

@@ -83,29 +83,13 @@ pub unsafe fn create(address: u64) -> ThreadRef {
 pub mod offset {
     use super::{Block, OFFSET, Thread, offset_of};
 
-    /// See [`Thread::cr3`].
-    pub const CR3: usize = offset_of!(Thread, cr3);
-    /// First slot of its CapTable.
-    pub const TABLE: usize = offset_of!(Thread, table);
-    /// Slots that the fast path may use.
-    pub const FAST_SLOTS: usize = offset_of!(Thread, fast_slots);
-    /// Its state.
-    pub const WAIT: usize = offset_of!(Thread, wait);
     /// The caller that the fast path may answer.
     pub const FAST_CALLER: usize = offset_of!(Thread, fast_caller);
-    /// The thread whose fault the fast path may answer.
-    pub const FAST_FAULT: usize = offset_of!(Thread, fast_fault);
     /// How many leases count, and right behind it the kind of its message.
     pub const REQUEST: usize = offset_of!(Thread, lease_count);
     const _: () = assert!(REQUEST + 1 == offset_of!(Thread, sent));
     /// What it owes, if not to that one: two words, of which the second means nothing if it owes nothing.
     pub const OWED: usize = offset_of!(Thread, owed);
-    /// See [`Thread::paid`].
-    pub const PAID: usize = offset_of!(Thread, paid);
-    /// See [`Thread::priority`].
-    pub const PRIORITY: usize = offset_of!(Thread, priority);
-    /// Lease 0: base, then length and rights.
-    pub const LEASE: usize = offset_of!(Thread, leases);
     /// Word 4 of its message buffer.
     pub const BUFFER: usize = size_of::<Block>() - OFFSET as usize + abi::buffer::word(4);
 }

@@ -243,7 +243,7 @@ fn endpoints(census: &Census, model: &Model) -> Result<(), Complaint> {
         demand!(messages == expected.messages, "endpoint {address:#x} counts {messages}");
     }
     for (&address, expected) in &model.replies {
-        let actual = at::<Reply>(address).caller().map(name);
+        let actual = at::<Reply>(address).caller.get().map(name);
         demand!(actual == *expected, "reply {address:#x} holds {actual:x?}");
     }
     Ok(())

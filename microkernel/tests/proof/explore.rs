@@ -257,7 +257,7 @@ impl Explorer {
             essence.push(0xfd);
         }
         if self.alive(self.reply) {
-            essence.push(at::<Reply>(self.reply).caller().map_or(8, number));
+            essence.push(at::<Reply>(self.reply).caller.get().map_or(8, number));
         }
         essence.push(0xfc);
         if self.alive(self.irq) {

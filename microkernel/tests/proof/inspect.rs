@@ -240,17 +240,17 @@ impl Census {
             }
         }
         for &reply in &self.replies {
-            if let Some(caller) = reply.caller() {
+            if let Some(caller) = reply.caller.get() {
                 let from = Holder::Reply(reply);
                 demand!(
                     caller.state() == ThreadState::AwaitingReply { from },
                     "{reply:?} holds {caller:?}, which does not wait for it"
                 );
             }
-            let fast = reply.fast();
+            let fast = reply.fast.get();
             demand!(
                 fast == thread::nobody()
-                    || (reply.caller() == Some(fast)
+                    || (reply.caller.get() == Some(fast)
                         && fast.sent.get() == Sent::Call
                         && fast.lease_count.get() == 1
                         && fast.owed() == Owed::Nothing
@@ -278,7 +278,7 @@ impl Census {
                         self.threads.contains(&server) && server.owed() == Owed::Caller(thread)
                     }
                     Holder::Reply(reply) => {
-                        self.replies.contains(&reply) && reply.caller() == Some(thread)
+                        self.replies.contains(&reply) && reply.caller.get() == Some(thread)
                     }
                 };
                 demand!(owner, "{thread:?} awaits {from:?}, which owes it nothing");

@@ -100,38 +100,18 @@ postern_resume_zeros:
     mov rbx, [rax + {e_rbx}]
     mov rbp, [rax + {e_rbp}]
     mov r11d, {flags}
-    xor eax, eax
-    xor edx, edx
-    xor esi, esi
-    xor edi, edi
-    xor r8d, r8d
-    xor r9d, r9d
-    xor r10d, r10d
-    xor r12d, r12d
-    xor r13d, r13d
-    xor r14d, r14d
-    xor r15d, r15d
+    .irp register, eax, edx, esi, edi, r8d, r9d, r10d, r12d, r13d, r14d, r15d
+    xor \register, \register
+    .endr
     sysretq
 2:  cmp qword ptr [rax + {e_vector}], {idle_vector}
     je 4f
     // Back from a trap: everything as it was.
     mov qword ptr [rax + {e_vector}], {syscall_vector}
     lea rsp, [rax - {frame_size}]
-3:  pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rbp
-    pop rbx
-    pop rdx
-    pop rcx
-    pop rax
+3:  .irp register, r15,r14,r13,r12,r11,r10,r9,r8,rdi,rsi,rbp,rbx,rdx,rcx,rax
+    pop \register
+    .endr
     add rsp, 16
     iretq
 4:  // Idle. The interrupt that ends it arrives at `postern_interrupt` from kernel mode and never comes back here.
@@ -144,21 +124,9 @@ postern_resume_zeros:
     // one, and the vector. From user mode RSP is inside the thread's frame, from idle or a kernel bug on the
     // kernel's stack, for NMI, #DB, #DF and #MC on a stack of their own.
     .macro SAVE_ALL
-    push rax
-    push rcx
-    push rdx
-    push rbx
-    push rbp
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    .irp register, rax,rcx,rdx,rbx,rbp,rsi,rdi,r8,r9,r10,r11,r12,r13,r14,r15
+    push \register
+    .endr
     cld
     .endm
 postern_interrupt:

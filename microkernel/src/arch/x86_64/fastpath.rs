@@ -14,10 +14,12 @@ use super::{
     gdt::POSTERN_TSS,
 };
 use crate::{
-    endpoint,
+    Kernel,
+    endpoint::{Endpoint, Reply},
     ipc::{self, Payload},
-    irq, kernel, slot,
-    thread::{self, POSTERN_NOBODY, ThreadRef, offset},
+    irq::{Irq, Progress},
+    slot,
+    thread::{self, POSTERN_NOBODY, Thread, ThreadRef, offset},
 };
 
 /// Offset of a field of the saved registers, seen from the thread's address, which is where the frame ends.
@@ -41,19 +43,19 @@ macro_rules! assemble {
             top = const $top,
             tss = sym POSTERN_TSS,
             nobody = sym POSTERN_NOBODY,
-            fast_slots = const offset::FAST_SLOTS,
-            table = const offset::TABLE,
-            cr3 = const offset::CR3,
-            wait = const offset::WAIT,
+            fast_slots = const offset_of!(Thread, fast_slots),
+            table = const offset_of!(Thread, table),
+            cr3 = const offset_of!(Thread, cr3),
+            wait = const offset_of!(Thread, wait),
             fast_caller = const offset::FAST_CALLER,
-            fast_fault = const offset::FAST_FAULT,
+            fast_fault = const offset_of!(Thread, fast_fault),
             request = const offset::REQUEST,
-            priority = const offset::PRIORITY,
-            lease = const offset::LEASE,
+            priority = const offset_of!(Thread, priority),
+            lease = const offset_of!(Thread, leases),
             buffer = const offset::BUFFER,
             flags = const slot::offset::FLAGS,
             object = const slot::offset::OBJECT,
-            messages = const endpoint::MESSAGES,
+            messages = const offset_of!(Endpoint, messages),
             badge = const slot::offset::DATA,
             fast_call = const slot::Flags::FAST_CALL.bits(),
             fast_recv = const slot::Flags::FAST_RECV.bits(),
@@ -69,21 +71,21 @@ macro_rules! assemble {
             user_end = const abi::USER_END,
             e_rsi = const saved(offset_of!(Frame, rsi)),
             fast_reply = const slot::Flags::FAST_REPLY.bits(),
-            caller = const endpoint::CALLER,
+            caller = const offset_of!(Reply, caller),
             owed = const offset::OWED,
             owes_irq = const thread::OWED_IRQ,
             owes_nothing = const thread::OWED_NOTHING,
-            irq_progress = const irq::offset::PROGRESS,
-            irq_count = const irq::offset::COUNT,
-            irq_owner = const irq::offset::OWNER,
-            irq_masked = const irq::offset::MASKED,
-            idle = const irq::Progress::Idle as u8,
-            ready_top = const kernel::offset::READY_TOP,
-            payer = const kernel::offset::PAYER,
-            turn_began = const kernel::offset::TURN_BEGAN,
-            turn_over = const kernel::offset::TURN_OVER,
-            turn_end = const kernel::offset::TURN_END,
-            paid = const offset::PAID,
+            irq_progress = const offset_of!(Irq, progress),
+            irq_count = const offset_of!(Irq, count),
+            irq_owner = const offset_of!(Irq, owner),
+            irq_masked = const offset_of!(Irq, masked),
+            idle = const Progress::Idle as u8,
+            ready_top = const offset_of!(Kernel, ready.top),
+            payer = const offset_of!(Kernel, turn.payer),
+            turn_began = const offset_of!(Kernel, turn.began),
+            turn_over = const offset_of!(Kernel, turn.over),
+            turn_end = const offset_of!(Kernel, timer.turn_end),
+            paid = const offset_of!(Thread, paid),
             resume = const Tag::new(Op::ReplyRecv, fault::RESUME, fault::EXTRA, tag::Flags::empty()).0,
             nop = const Op::Nop as u64,
             with_payload = const Op::ReplyRecv as u32 | tag::Flags::PAYLOAD.bits(),
@@ -103,22 +105,13 @@ macro_rules! assemble {
 #[cfg(target_os = "none")]
 assemble!(
     r#"
-    .macro COMPARE_NOBODY
-    cmp qword ptr [rsi], offset {nobody}
+    .macro COMPARE_NOBODY base, offset, scratch
+    cmp qword ptr [\base + \offset], offset {nobody}
     .endm
-    .macro SET_NOBODY
-    mov qword ptr [rsi], offset {nobody}
+    .macro SET_NOBODY base, offset, scratch
+    mov qword ptr [\base + \offset], offset {nobody}
     .endm
-    .macro SET_NO_FAULT
-    mov qword ptr [r11 + {fast_fault}], offset {nobody}
-    .endm
-    .macro COMPARE_NO_CALLER
-    cmp qword ptr [r11 + {fast_caller}], offset {nobody}
-    .endm
-    .macro SET_NOT_PARKED
-    mov qword ptr [r10], offset {nobody}
-    .endm
-    .macro KERNEL
+    .macro LOAD_KERNEL
     mov rbp, offset {kernel}
     .endm
     .macro NOW
@@ -145,7 +138,7 @@ assemble!(
     .endm
     "#,
     crate::boot::POSTERN_KERNEL,
-    kernel::offset::READY_TOP,
+    offset_of!(Kernel, ready.top),
     kernel = sym crate::boot::POSTERN_KERNEL,
     checked = const cfg!(feature = "check-fast-path") as u32,
 );

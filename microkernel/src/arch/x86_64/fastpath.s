@@ -69,7 +69,7 @@
     SAVE
     mov [r11 + {lease}], rdx                 // lease 0
     mov [r11 + {lease} + 8], r8
-    SET_NOBODY                               // the endpoint has no receiver any more
+    SET_NOBODY rsi, 0, r10                   // the endpoint has no receiver any more
     inc qword ptr [rsi + {messages}]         // it delivers one more
     mov [r9 + {fast_caller}], r11            // the server owes us
     mov [r11 + {wait}], r9                   // we await its reply
@@ -83,7 +83,7 @@
 
     .macro REPLY_RECV long, payload
     FIND {fast_recv}
-    COMPARE_NOBODY                           // nobody queued at the endpoint?
+    COMPARE_NOBODY rsi, 0, r10               // nobody queued at the endpoint?
     jne postern_slow_undo
     mov r9, [r11 + {fast_caller}]            // whom we owe
     mov r10d, [rip + {ready} + {top}]
@@ -149,7 +149,7 @@ postern_syscall:
 postern_reply_via:
     mov [r11 + {e_rsi}], rsi                 // where the slow path looks for it
     FIND {fast_recv}
-    COMPARE_NOBODY                           // nobody queued at the endpoint?
+    COMPARE_NOBODY rsi, 0, r10               // nobody queued at the endpoint?
     jne postern_slow_undo
     mov r10, [r11 + {e_rsi}]
     cmp r10, [r11 + {fast_slots}]            // an index of its table?
@@ -161,7 +161,7 @@ postern_reply_via:
     mov r10, [r10 + {object}]
     mov r9, [r10]                            // who is parked there
     SAVE
-    KERNEL
+    LOAD_KERNEL
     mov ecx, [rbp + {ready_top}]
     cmp ecx, [r9 + {priority}]               // is there one, more urgent than all who are ready?
     jge postern_undo_all
@@ -176,7 +176,7 @@ postern_reply_via:
     jz 3f
     lea rsp, [rip + {stack} + {stack_size}]
     call postern_payload
-3:  SET_NOT_PARKED                           // the Reply object holds nobody
+3:  SET_NOBODY r10, 0, rcx                   // the Reply object holds nobody
     mov qword ptr [r10 + {caller}], 0
     test rbx, rbx
     jz 4f
@@ -199,32 +199,24 @@ postern_reply_via:
 
 2:  cmp qword ptr [r11 + {owed}], {owes_nothing}
     jne postern_undo_all
-    COMPARE_NO_CALLER                        // nor to a caller that the fast path took?
+    COMPARE_NOBODY r11, {fast_caller}, rcx   // nor to a caller that the fast path took?
     jne postern_undo_all
     xor ebx, ebx
     jmp 1b
 
     // Copies R8 bytes at RDX to the partner's lease 0, on the kernel's stack. If that fails, the slow path finds out why.
 postern_payload:
-    push rax
-    push rdi
-    push rdx
-    push r8
-    push r9
-    push r10
-    push r11
+    .irp register, rax, rdi, rdx, r8, r9, r10, r11
+    push \register
+    .endr
     mov rdi, r11
     mov rsi, r9
     mov rcx, r8
     call {payload}
     mov ecx, eax
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdx
-    pop rdi
-    pop rax
+    .irp register, r11, r10, r9, r8, rdx, rdi, rax
+    pop \register
+    .endr
     test cl, cl
     jz postern_undo_all
     mov rsi, [rdi + {object}]
@@ -244,7 +236,7 @@ postern_reply_fault:
     SAVE
     mov [rsi], r11
     mov [r11 + {wait}], rsi
-    SET_NO_FAULT
+    SET_NOBODY r11, {fast_fault}, r10
     mov word ptr [r9 + {request}], 1         // one lease, a call: as for any other thread
     mov [r9 + {rip}], r14
     mov [r9 + {rsp}], r15

@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use x86_64::instructions::port::Port;
+
 use super::BARE;
 use crate::log;
 
@@ -10,27 +12,15 @@ pub fn read(port: u16, width: u64) -> u64 {
     if !BARE {
         return port as u64 & ((1 << (8 * width)) - 1);
     }
-    let value: u32;
     // SAFETY: the caller holds the port: the kernel itself, or a program through an IoPorts capability. Port I/O
     // touches no memory; a device that does DMA is trusted (no IOMMU).
     unsafe {
         match width {
-            1 => {
-                let byte: u8;
-                asm!("in al, dx", out("al") byte, in("dx") port, options(nomem, nostack, preserves_flags));
-                value = byte as u32;
-            }
-            2 => {
-                let word: u16;
-                asm!("in ax, dx", out("ax") word, in("dx") port, options(nomem, nostack, preserves_flags));
-                value = word as u32;
-            }
-            _ => {
-                asm!("in eax, dx", out("eax") value, in("dx") port, options(nomem, nostack, preserves_flags))
-            }
+            1 => Port::<u8>::new(port).read() as u64,
+            2 => Port::<u16>::new(port).read() as u64,
+            _ => Port::<u32>::new(port).read() as u64,
         }
     }
-    value as u64
 }
 
 /// Writes 1, 2 or 4 bytes.
@@ -43,15 +33,9 @@ pub fn write(port: u16, width: u64, value: u64) {
     // SAFETY: as in `read`.
     unsafe {
         match width {
-            1 => {
-                asm!("out dx, al", in("al") value as u8, in("dx") port, options(nomem, nostack, preserves_flags))
-            }
-            2 => {
-                asm!("out dx, ax", in("ax") value as u16, in("dx") port, options(nomem, nostack, preserves_flags))
-            }
-            _ => {
-                asm!("out dx, eax", in("eax") value as u32, in("dx") port, options(nomem, nostack, preserves_flags))
-            }
+            1 => Port::new(port).write(value as u8),
+            2 => Port::new(port).write(value as u16),
+            _ => Port::new(port).write(value as u32),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Explorer {
         let owed = match step {
             Step::Reply(_) | Step::ReplyRecv(..) => thread.owed(),
             Step::ReplyVia(_) | Step::ReplyRecvVia(..) if self.alive(self.reply) => {
-                let parked = at::<Reply>(self.reply).caller();
+                let parked = at::<Reply>(self.reply).caller.get();
                 parked.map_or(Owed::Nothing, Owed::Caller)
             }
             _ => Owed::Nothing,

@@ -170,7 +170,7 @@ extern "C" fn save() {
     let receiver = receiver.filter(|&receiver| receiver != nobody() && receiver != busy());
     let slot = thread.any_slot(check.before[RSI]).ok();
     let reply: Option<Ref<Reply>> = slot.and_then(object::of);
-    let parked = reply.and_then(|reply| reply.caller());
+    let parked = reply.and_then(|reply| reply.caller.get());
     let threads = [Some(thread), receiver, thread.caller(), parked];
     for (object, thread) in check.threads.iter_mut().zip(threads) {
         object.save(thread.map(|thread| thread.address() - thread::OFFSET));

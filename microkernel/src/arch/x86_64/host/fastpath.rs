@@ -1,7 +1,7 @@
 //! The fast path's text as a function.
 
 use super::*;
-use crate::{Kernel, arch::gdt, raw::Ref};
+use crate::{arch::gdt, raw::Ref};
 use std::sync::{Mutex, PoisonError};
 
 /// RAX RCX RDX RBX RSP RBP RSI RDI R8 ... R15: the processor's own order.
@@ -75,27 +75,15 @@ unsafe extern "C" {
 
 assemble!(
     r#"
-.macro COMPARE_NOBODY
-lea r10, [rip + {nobody}]
-cmp [rsi], r10
+.macro COMPARE_NOBODY base, offset, scratch
+lea \scratch, [rip + {nobody}]
+cmp [\base + \offset], \scratch
 .endm
-.macro SET_NOBODY
-lea r10, [rip + {nobody}]
-mov [rsi], r10
+.macro SET_NOBODY base, offset, scratch
+lea \scratch, [rip + {nobody}]
+mov [\base + \offset], \scratch
 .endm
-.macro SET_NO_FAULT
-lea r10, [rip + {nobody}]
-mov [r11 + {fast_fault}], r10
-.endm
-.macro COMPARE_NO_CALLER
-lea rcx, [rip + {nobody}]
-cmp [r11 + {fast_caller}], rcx
-.endm
-.macro SET_NOT_PARKED
-lea rcx, [rip + {nobody}]
-mov [r10], rcx
-.endm
-.macro KERNEL
+.macro LOAD_KERNEL
 mov rbp, [rip + {state} + {kernel}]
 .endm
 .macro NOW
