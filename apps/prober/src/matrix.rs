@@ -22,7 +22,12 @@ const LONG: usize = 5000;
 pub fn run(echo: u64) {
     for row in all(echo) {
         match row.open() {
-            Ok(handle) => operations(&row, &handle),
+            Ok(handle) => {
+                operations(&row, &handle);
+                if row.label == "example" {
+                    shown(&row, "read of any length", any_length(&handle));
+                }
+            }
             Err(error) => cell(&row, "open", &error),
         }
         for name in row.wrong {
@@ -135,6 +140,22 @@ fn operations(row: &Row, handle: &Handle) {
     shown(row, "wait to read", handle.wait(READABLE));
     shown(row, "wait to write", handle.wait(WRITABLE));
     shown(row, "wait for nothing", handle.wait(4));
+}
+
+/// Reads more and more bytes, which come in the message and then in the lease: the right ones, and none behind them. Returns of
+/// how many lengths that is so.
+fn any_length(handle: &Handle) -> Result<usize, IoError> {
+    let numbers: [u8; 100] = core::array::from_fn(|number| number as u8);
+    handle.write_at(0, &numbers)?;
+    let mut right = 0;
+    for length in 1..numbers.len() {
+        let mut buffer = [0xaa; 100];
+        let count = handle.read_at(0, &mut buffer[..length])?;
+        let (read, rest) = buffer.split_at(length);
+        let same = count == length && read == &numbers[..length];
+        right += usize::from(same && rest.iter().all(|&byte| byte == 0xaa));
+    }
+    Ok(right)
 }
 
 fn refused(row: &Row, name: &str) {
