@@ -19,10 +19,10 @@ use null::READ_WORDS;
 const TIMER: u16 = 0x40;
 /// Bytes of a page: shared memory consists of whole ones.
 const PAGE: usize = 4096;
-/// From so many bytes on the disk is read best into shared memory.
-const SHARED_FROM: usize = 4096;
-/// Up to so many bytes are read best in the words of the reply: all it has room for.
-const WORDS: usize = 32;
+/// From so many bytes on the disk, which reads whole sectors, is read best into shared memory.
+const SHARED_FROM: usize = 512;
+/// Up to so many bytes registers are the best way: none, because the message brings as few bytes at less cost.
+const IN_REGISTERS: usize = 0;
 /// Reads in one sample, where no device has a part.
 const BATCH: u64 = 16;
 
@@ -73,7 +73,7 @@ pub fn row(samples: usize, row: &Row<'_>) -> Result<Samples, Failure> {
     }
     let mut buffer = Buffer::new(LARGEST);
     let memory = row.part(buffer.bytes())?;
-    if row.is_in_registers(WORDS) {
+    if row.is_in_registers(IN_REGISTERS) {
         return row.measure(samples, &mut Words { handle, memory });
     }
     row.measure(samples, &mut Copied { handle, memory })

@@ -1,4 +1,4 @@
-// The fast path: `call` and `reply_recv` between two partners of whom nothing is unusual.
+// The fast path: `call` and `reply_recv`, also VIA a Reply object, between two partners of whom nothing is unusual.
 //
 // SYSCALL left RCX = user RIP, R11 = user RFLAGS, RSP = the user's, interrupts off (FMASK). Registers come in as the
 // ABI says (crate `abi`). Here
@@ -10,8 +10,9 @@
 //
 // Everything unusual about threads and endpoints is kept in the words tested here by the rest of the kernel:
 //     fast_slots    0 for a thread without a table, or one that uses the FPU or is traced
-//     flags         FAST_CALL, FAST_RECV: a living Endpoint with the right to call or receive (slot.rs)
+//     flags         FAST_CALL, FAST_RECV: a living Endpoint with the right to call or receive; FAST_REPLY (slot.rs)
 //     endpoint      the one plain receiver, `nobody`, or `busy` (endpoint.rs)
+//     Reply object  the plain caller parked there, or `nobody` (endpoint.rs)
 //     fast_caller   the plain caller that is owed a reply, or `nobody` (Thread::set_owed)
 //     fast_fault    the thread whose fault is owed an answer, if nothing else is unusual, or `nobody`
 //     priority      less than every real one for `nobody` and `busy`
