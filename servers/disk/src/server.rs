@@ -26,6 +26,9 @@ use libsys::time::Instant;
 use virtio::program::{Attached, Program, connect, devices};
 use virtio::transport::MsiX;
 
+/// Called after each read was handed to the device, with the number of reads so far.
+pub type OnRead = fn(u64);
+
 /// A caller parked in a Reply object.
 struct Waiting(Parked);
 
@@ -141,15 +144,14 @@ impl Place {
 }
 
 /// Serves devices of a kind: `TIMED` if they have deadlines.
-struct DiskServer<D, F, const TIMED: bool> {
+struct DiskServer<D, const TIMED: bool> {
     /// The devices, or what opening each says.
     drives: Vec<Result<Ready<D>, IoError>>,
     reads: u64,
-    /// Called after each read was handed to the device, with the number of reads so far.
-    on_read: F,
+    on_read: OnRead,
 }
 
-impl<D: Device, F: Fn(u64), const TIMED: bool> DiskServer<D, F, TIMED> {
+impl<D: Device, const TIMED: bool> DiskServer<D, TIMED> {
     fn drive(&mut self, index: usize) -> Result<&mut Ready<D>, IoError> {
         let drive = self.drives.get_mut(index).ok_or(IoError::NoDevice)?;
         drive.as_mut().map_err(|error| *error)
@@ -171,7 +173,7 @@ impl<D: Device, F: Fn(u64), const TIMED: bool> DiskServer<D, F, TIMED> {
     }
 }
 
-impl<D: Device, F: Fn(u64), const TIMED: bool> Server for DiskServer<D, F, TIMED> {
+impl<D: Device, const TIMED: bool> Server for DiskServer<D, TIMED> {
     type Session = Place;
     const TIMED: bool = TIMED;
 
@@ -308,9 +310,8 @@ impl<D: Device, F: Fn(u64), const TIMED: bool> Server for DiskServer<D, F, TIMED
     }
 }
 
-/// Serves the program's devices for good: virtio's, or ATA's where there is none. `on_read` is called after each read was handed
-/// to a device, with the number of reads so far.
-pub fn run(on_read: impl Fn(u64)) {
+/// Serves the program's devices for good: virtio's, or ATA's where there is none.
+pub fn run(on_read: OnRead) {
     if devices().all(|device| device.is_none()) {
         let drives = ata::channels().enumerate().map(|(index, channel)| {
             start_ata(channel, index as u64).map_err(|absent| match absent {
@@ -318,7 +319,7 @@ pub fn run(on_read: impl Fn(u64)) {
                 Absent::Unsupported(why) => out_of_order(index, why),
             })
         });
-        serve(&mut DiskServer::<_, _, true> {
+        serve(&mut DiskServer::<_, true> {
             drives: drives.collect(),
             reads: 0,
             on_read,
@@ -330,7 +331,7 @@ pub fn run(on_read: impl Fn(u64)) {
     });
     let drives: Vec<_> = drives.collect();
     let _watchdog = watch(&drives);
-    serve(&mut DiskServer::<_, _, false> {
+    serve(&mut DiskServer::<_, false> {
         drives,
         reads: 0,
         on_read,
