@@ -14,7 +14,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use crate::progress::Step;
 use crate::system::System;
 use crate::toolchain::{self, Frames, Toolchain};
-use crate::{instances, paths, symbols::Symbols};
+use crate::{before, instances, paths, symbols::Symbols};
 
 /// A system, ready to boot.
 pub struct Image {
@@ -70,6 +70,7 @@ pub fn build(system: &System) -> Result<Image> {
         let stripped = strip(&elf).with_context(|| format!("{name} is not a 64-bit ELF file"))?;
         files.insert(name.to_string(), stripped);
     }
+    files.extend(before::files(system)?);
     let in_order = system.manifest.programs.iter();
     let files_in_order = in_order.map(|program| program.file().to_string()).collect();
     let loader = folder.join("loader");

@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+pub mod before;
 pub mod bench;
 pub mod bochs;
 pub mod book;

@@ -120,7 +120,9 @@ fn load(
     let size = bytes.len() as u64;
     let archive = Range { start: memory.take(size, LIMIT, "the instance's archive")?, size };
     physical.write(archive.start, bytes);
-    let machine = loader::Machine { memory, archive, archive_bytes: bytes, command_line, acpi };
+    let archive_bytes = bytes;
+    let machine =
+        loader::Machine { memory, archive, archive_bytes, command_line, folder: "", acpi };
     loader::load(machine, physical)
 }
 

@@ -32,6 +32,7 @@ fn made_up() -> Results {
         cpu: "max".into(),
         accelerator: "tcg".into(),
         tick: "one guest instruction".into(),
+        cycles: None,
         compiler: "rustc".into(),
         host: "a processor".into(),
     });

@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "it reads the clock in every ring",
     ),
     ("apps/ring0/", "it runs on the bare machine"),
+    ("apps/relay/", "it ends what runs on the bare machine"),
     ("apps/monolith/", "it runs on the bare machine"),
     ("apps/reader/", "system calls that lend memory"),
     ("apps/linux-init/src/kernel", "Linux's system calls"),

@@ -88,8 +88,12 @@ fn start() -> Result<(), &'static str> {
         others: Mutex::new(Vec::new()),
         ports: report.ports(),
     };
+    let counts_cycles = clock::take_cycles();
     if nonce.is_none() {
-        person::run(&bench, &report, words);
+        person::run(&bench, &report, counts_cycles, words);
+    }
+    if counts_cycles {
+        report.cycles();
     }
     for id in words {
         if id == TRACED {

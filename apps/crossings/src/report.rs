@@ -58,6 +58,11 @@ impl<'a> Report<'a> {
         self.line(&format!("failed {id} {failure}"));
     }
 
+    /// Core cycles are counted from here on.
+    pub fn cycles(&self) {
+        self.line("cycles");
+    }
+
     /// What is to be traced begins.
     pub fn ready(&self) {
         self.line("ready");

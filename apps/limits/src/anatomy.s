@@ -118,16 +118,16 @@ limits_enter_direct:
     sysretq
 
     // extern "C" fn(ticks: u64, samples: u64, one: u64, other: u64): ring 0 alone, on two addresses or two values of CR3, which
-    // are in R11 and RCX.
+    // are in R11 and R9.
     .macro KERNEL name
     .global limits_kernel_\name
 limits_kernel_\name:
     push r14
     push r15
-    push rbx
     mov r14, rdi
     mov r15, rsi
     mov r11, rdx
+    mov r9, rcx
     // User pages may be touched (RFLAGS.AC, with SMAP or without).
     pushfq
     or qword ptr [rsp], 1 << 18
@@ -139,7 +139,6 @@ limits_kernel_\name:
     pushfq
     and qword ptr [rsp], ~(1 << 18)
     popfq
-    pop rbx
     pop r15
     pop r14
     ret
@@ -151,18 +150,16 @@ limits_kernel_\name:
 
     .macro BODY_copy
     mov rsi, r11
-    mov rdi, rcx
-    mov rbx, rcx
+    mov rdi, r9
     mov ecx, 512
     rep movsq
-    mov rcx, rbx
     .endm
     KERNEL copy
 
     .macro BODY_cr3
     .rept {batch} / 2
     mov cr3, r11
-    mov cr3, rcx
+    mov cr3, r9
     .endr
     .endm
     KERNEL cr3
@@ -170,7 +167,7 @@ limits_kernel_\name:
     .macro TOUCH
     .set page, 0
     .rept {pages}
-    mov rax, [rcx + page]
+    mov rax, [r9 + page]
     .set page, page + 4096
     .endr
     .endm
@@ -185,4 +182,10 @@ limits_kernel_\name:
     TOUCH
     .endm
     KERNEL refill
+    .popsection
+
+    // The end of the places where the clock is read.
+    .pushsection .rodata.clocks, "a"
+    .global limits_clocks_end
+limits_clocks_end:
     .popsection

@@ -1,8 +1,10 @@
 //! What is measured, in which order, and the lines for the host tool.
 
-use core::fmt::Write;
+use core::fmt::{Display, Write};
 
-use bootinfo::{BootInfo, exit};
+use bootinfo::{BootInfo, cycles, exit};
+use table::Figures;
+
 use microkernel::arch::{cpu, entry, gdt, mmio, paging, port, serial};
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::LStar;
@@ -62,6 +64,7 @@ core::arch::global_asm!(
     page = const PAGE,
     interrupt = const INTERRUPT,
     batch = const BATCH,
+    cycles = const cycles::INDEX,
     pages = const PAGES,
     known = const KNOWN,
     end = const END,
@@ -82,10 +85,16 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
             exit::LOADER_REFUSED
         }
     };
+    end(value)
+}
+
+/// Ends the machine; or, where another kernel follows, only this one.
+fn end(value: u8) -> ! {
+    relay::pass_on();
     port::end_machine(value)
 }
 
-/// The command line is `NONCE SAMPLES`.
+/// The command line is `NONCE SAMPLES`, or `table SAMPLES`, and words for the loader.
 fn measure(info: &BootInfo) -> Result<(), &'static str> {
     let mut words = info.command_line.split_whitespace();
     let nonce = words.next().ok_or("no nonce")?;
@@ -93,11 +102,20 @@ fn measure(info: &BootInfo) -> Result<(), &'static str> {
     let samples = samples
         .filter(|n| (1..=SAMPLES).contains(n))
         .ok_or("no number of samples")?;
+    relay::init(info.command_line);
     gdt::init();
     cpu::init();
     gdt::set_trap_stack(TRAP_STACK.address() + 4096);
     interrupts();
     let offset = info.kernel_virtual - info.kernel.start;
+    // SAFETY: the loader's tables are still there.
+    let counts_cycles = unsafe { super::cycles::take(offset) };
+    match (nonce, counts_cycles) {
+        (table::WORD, true) => title(table::CYCLES),
+        (table::WORD, false) => title(table::TICKS),
+        (_, true) => drop(writeln!(Line, "\x1ebench {nonce} cycles")),
+        (_, false) => {}
+    }
     // SAFETY: nothing else runs; only the walk through the tables reads it.
     unsafe { *OFFSET.0.get() = offset };
     paging::load_root(mmio::build_root(offset));
@@ -147,8 +165,15 @@ fn measure(info: &BootInfo) -> Result<(), &'static str> {
     // The user's pages, of 4 KiB; the kernel's own are larger.
     bench.kernel("tlb.warm", limits_kernel_warm, PAGES, first, BUFFER);
     bench.kernel("tlb.refill", limits_kernel_refill, PAGES, first, BUFFER);
-    let _ = writeln!(Line, "\x1ebench {nonce} end");
+    if nonce != table::WORD {
+        let _ = writeln!(Line, "\x1ebench {nonce} end");
+    }
     Ok(())
+}
+
+/// The head of a table for a person.
+fn title(unit: &str) {
+    let _ = write!(Line, "{unit}\r\n{}\r\n", table::HEADING);
 }
 
 /// Handlers of what user code does on purpose. Every other exception resets the machine.
@@ -223,6 +248,12 @@ impl Bench<'_> {
         for tick in ticks.iter_mut() {
             *tick = (tick.saturating_sub(overhead) + batch / 2) / batch;
         }
+        if self.nonce == table::WORD {
+            return match Figures::of(ticks) {
+                Ok(figures) => row(id, figures),
+                Err(why) => row(id, why),
+            };
+        }
         ticks.sort_unstable();
         let _ = write!(
             Line,
@@ -236,8 +267,16 @@ impl Bench<'_> {
     }
 
     fn absent(&self, id: &str, why: &str) {
+        if self.nonce == table::WORD {
+            return row(id, why);
+        }
         let _ = writeln!(Line, "\x1ebench {} absent {id} {why}", self.nonce);
     }
+}
+
+/// A line of a table for a person.
+fn row(id: &str, what: impl Display) {
+    let _ = write!(Line, "{}\r\n", table::Line(id, what));
 }
 
 /// Runs user code in the first space; returns its samples, sorted if it is the clock's, and its result.
@@ -255,12 +294,13 @@ fn run(code: Place, samples: usize) -> (&'static mut [u64], u64) {
     (ticks, result)
 }
 
-/// The serial line.
+/// The serial line, and what the last kernel shows of it, where others follow.
 struct Line;
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         text.bytes().for_each(serial::write);
+        relay::tell(text);
         Ok(())
     }
 }
@@ -268,5 +308,5 @@ impl Write for Line {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     let _ = writeln!(Line, "limits: {info}");
-    port::end_machine(exit::KERNEL_PANIC)
+    end(exit::KERNEL_PANIC)
 }

@@ -95,13 +95,26 @@ limits_enter_resume:
     iretq
     .popsection
 
+    // Where the clock is read.
+    .pushsection .rodata.clocks, "a"
+    .balign 8
+    .global limits_clocks
+limits_clocks:
+    .popsection
+
     // What runs in user mode: one page, mapped in both spaces. R14 = buffer for ticks, R15 = samples.
     .pushsection .text.user, "ax"
     .balign 4096
     .global limits_user
 limits_user:
+    // Reads the clock; changes RAX, RCX and RDX. `cycles.rs` makes the RDTSC an RDPMC of the counter in ECX, where that runs.
     .macro READ_CLOCK to
+    mov ecx, {cycles}
+771:
     rdtsc
+    .pushsection .rodata.clocks, "a"
+    .quad 771b
+    .popsection
     shl rdx, 32
     or rax, rdx
     mov \to, rax

@@ -9,6 +9,8 @@
 #[cfg(target_os = "none")]
 mod bare;
 #[cfg(target_os = "none")]
+mod cycles;
+#[cfg(target_os = "none")]
 mod places;
 #[cfg(target_os = "none")]
 mod spaces;

@@ -1,7 +1,10 @@
-//! The clock: RDTSC, which counts instructions under `-icount shift=0`, and what reading it costs.
+//! The clock: RDTSC, which counts instructions under `-icount shift=0`, or a counter of core cycles; and what reading it costs.
 
 use crate::Failure;
 use alloc::vec::Vec;
+use bootinfo::cycles::INDEX;
+use core::arch::x86_64::{__cpuid, __rdtscp, _rdtsc};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Most rounds before the first sample (never more than samples): tables, caches and the emulator's translations are warm.
 const WARM_UP: usize = 64;
@@ -16,12 +19,48 @@ pub struct Samples {
     pub overhead: u64,
 }
 
+/// Whether the clock is the counter of core cycles.
+static CYCLES: AtomicBool = AtomicBool::new(false);
+
+/// Takes the counter of core cycles for the clock, if the loader has started it (`bootinfo::cycles`). Says whether.
+pub fn take_cycles() -> bool {
+    const EXTENDED: u32 = 0x8000_0001;
+    let has_rdtscp = __cpuid(EXTENDED - 1).eax >= EXTENDED && __cpuid(EXTENDED).edx & 1 << 27 != 0;
+    let mut told = 0;
+    if has_rdtscp {
+        // SAFETY: RDTSCP exists, and only reads a counter and IA32_TSC_AUX, in every ring (CR4.TSD is clear).
+        unsafe { __rdtscp(&mut told) };
+    }
+    CYCLES.store(told == INDEX, Relaxed);
+    told == INDEX
+}
+
 /// Reads the clock. Never inlined: the instructions around the counter are then the same everywhere, and
 /// [`overhead`] is what they cost.
 #[inline(never)]
 pub fn now() -> u64 {
+    if CYCLES.load(Relaxed) {
+        return core_cycles();
+    }
     // SAFETY: RDTSC only reads a counter, in every ring (CR4.TSD is clear).
-    unsafe { core::arch::x86_64::_rdtsc() }
+    unsafe { _rdtsc() }
+}
+
+/// Reads the counter of core cycles, which runs (SDM 2B, "RDPMC").
+#[inline(always)]
+fn core_cycles() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: it only reads a counter. The loader has let every ring do so before it told that the counter runs.
+    unsafe {
+        core::arch::asm!(
+            "rdpmc",
+            in("ecx") INDEX,
+            out("eax") low,
+            out("edx") high,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// The least ticks between two readings with nothing in between.

@@ -2,8 +2,8 @@
 //!
 //! The same code runs in the three structures, linked with the drivers (`library-os`), above a monolith (`reader`) and above
 //! servers (`crossings`): each brings a [`row::Port`], which is its way to ask for bytes. Read in this order: [`clock`], [`row`]
-//! (what a row is), [`run`] (the lines for the host tool), [`table`] (those
-//! for a person).
+//! (what a row is), [`run`] (the lines for the host tool, or for
+//! a person).
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
@@ -12,7 +12,6 @@ pub mod clock;
 pub mod frame;
 pub mod row;
 pub mod run;
-pub mod table;
 
 /// Why an id could not be measured.
 pub type Failure = alloc::string::String;

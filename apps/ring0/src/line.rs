@@ -1,4 +1,4 @@
-//! The serial line.
+//! The serial line, and what the last kernel shows of it, where others follow.
 
 use core::fmt::{self, Write};
 use microkernel::arch::serial;
@@ -8,6 +8,7 @@ struct Line;
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.bytes().for_each(serial::write);
+        relay::tell(text);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! From the loader to the program.
 
-use crate::{interrupts, line, memory};
+use crate::{bus, interrupts, line, memory};
 use bootinfo::{BootInfo, exit};
 use core::cell::UnsafeCell;
 use core::fmt::Display;
@@ -68,6 +68,7 @@ pub fn run<E: Display>(
     info: &BootInfo<'static>,
     start: fn(&BootInfo<'static>) -> Result<(), E>,
 ) -> ! {
+    relay::init(info.command_line);
     gdt::init();
     interrupts::init();
     cpu::init();
@@ -113,7 +114,9 @@ pub fn fail(why: impl Display) -> ! {
     end(exit::KERNEL_PANIC)
 }
 
-/// Ends the machine.
+/// Ends the machine; or, where another kernel follows, only this one.
 pub fn end(value: u8) -> ! {
+    bus::silence();
+    relay::pass_on();
     port::end_machine(value)
 }

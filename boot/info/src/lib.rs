@@ -12,7 +12,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod cycles;
 pub mod pixels;
+pub mod relay;
 pub mod shim;
 
 use heapless::Vec;
@@ -211,6 +213,10 @@ pub mod archive {
     pub const ROOT: &str = "root";
     /// The manifest, in postcard (crate `manifest`).
     pub const MANIFEST: &str = "manifest";
+    /// In an archive with kernels that boot one after the other: a line for each, with the folder of its files [`KERNEL`] and [`ROOT`]
+    /// (none if it starts no program), and words for it after those that firmware gives. The last line's folder is `.`: that one's
+    /// files are the archive's own. All others end by [`crate::relay`].
+    pub const STAGES: &str = "stages";
     /// In the hypervisor shim's archive: its instances ([`crate::shim::Instances`], in postcard). There is no first program
     /// then.
     pub const INSTANCES: &str = "instances";

@@ -35,6 +35,8 @@ pub enum Error {
         /// How large it had to be, in bytes.
         size: u64,
     },
+    /// The list of kernels that boot one after the other is damaged.
+    Stages,
     /// The hypervisor shim's list of instances is damaged.
     Instances,
     /// An instance of the hypervisor shim cannot have this device.
@@ -78,6 +80,9 @@ impl fmt::Display for Error {
                 f,
                 "not enough memory: {} KiB in one piece for {purpose}; give the machine more memory (QEMU: -m)",
                 size.div_ceil(1024)
+            ),
+            Self::Stages => f.write_str(
+                "the archive's list of kernels is damaged; build the image anew (cargo run -- image)",
             ),
             Self::Instances => write!(
                 f,

@@ -1,9 +1,11 @@
 //! Loading a kernel and the first program: everything `bootinfo` promises the kernel, in the order it is made.
 
+use core::fmt::Write;
+
 use bootinfo::{
     Acpi, BootInfo, Image, KERNEL_BASE, PHYSICAL_MAP, Range, Segment, VERSION, archive,
 };
-use heapless::Vec;
+use heapless::{String, Vec};
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use crate::archive::Archive;
@@ -14,6 +16,9 @@ use crate::{Error, Physical};
 
 /// Longest command line in bytes.
 pub const COMMAND_LINE_LIMIT: usize = 2048;
+
+/// Most bytes of a file's name (ustar).
+const PATH: usize = 100;
 
 /// Room for [`BootInfo`] in postcard: 64 ranges, 8 segments and 20 interrupt lines need less than half of it.
 const BOOT_INFO_SIZE: usize = 8192;
@@ -37,6 +42,8 @@ pub struct Machine<'a> {
     pub archive_bytes: &'a [u8],
     /// The words for the kernel.
     pub command_line: &'a str,
+    /// Where in the archive the kernel and the first program are; empty: not in a folder.
+    pub folder: &'a str,
     /// What ACPI says.
     pub acpi: Acpi,
 }
@@ -62,11 +69,15 @@ pub fn load(machine: Machine<'_>, physical: &mut impl Physical) -> Result<Entry,
         return Err(Error::CommandLine);
     }
     let files = Archive::new(machine.archive_bytes).map_err(Error::BadArchive)?;
-    let kernel = program(&files, archive::KERNEL, KERNEL_WINDOW)?;
-    // The hypervisor shim starts kernels, not programs.
-    let root = match files.file(archive::INSTANCES) {
-        Some(_) => None,
-        None => Some(program(&files, archive::ROOT, USER_WINDOW)?),
+    let kernel = program(&files, machine.folder, archive::KERNEL, KERNEL_WINDOW)?;
+    let root = match program(&files, machine.folder, archive::ROOT, USER_WINDOW) {
+        // The hypervisor shim starts kernels, not programs; what measures in a kernel's place has none.
+        Err(Error::MissingFile(_))
+            if files.file(archive::INSTANCES).is_some() || !machine.folder.is_empty() =>
+        {
+            None
+        }
+        root => Some(root?),
     };
 
     let kernel_span = kernel.span();
@@ -102,10 +113,17 @@ pub fn load(machine: Machine<'_>, physical: &mut impl Physical) -> Result<Entry,
 /// Finds and checks a program of the archive.
 fn program<'a>(
     files: &Archive<'a>,
+    folder: &str,
     name: &'static str,
     window: core::ops::Range<u64>,
 ) -> Result<Program<'a>, Error> {
-    let file = files.file(name).ok_or(Error::MissingFile(name))?;
+    let mut path = String::<PATH>::new();
+    let written = match folder {
+        "" => path.push_str(name),
+        folder => write!(path, "{folder}/{name}").map_err(|_| Default::default()),
+    };
+    let file = written.ok().and_then(|()| files.file(&path));
+    let file = file.ok_or(Error::MissingFile(name))?;
     Program::parse(file, window).map_err(|error| Error::Program { name, error })
 }
 

@@ -10,6 +10,7 @@
 
 pub mod acpi;
 pub mod archive;
+pub mod counter;
 pub mod elf;
 mod error;
 pub mod handover;
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod paging;
 mod physical;
 pub mod rights;
+pub mod stages;
 
 pub use error::Error;
 pub use handover::{Entry, Machine, load};

@@ -11,8 +11,20 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod bare {
+    use bootinfo::relay::Relay;
     use bootinfo::{Range, exit};
-    use loader::machine::{self, console::refuse};
+    use core::cell::UnsafeCell;
+    use loader::machine::{self, Start, console::refuse};
+
+    /// Bytes for the text that kernels leave to each other.
+    const TEXT: usize = 32 << 10;
+
+    /// That text.
+    #[repr(C, align(4096))]
+    struct Text(UnsafeCell<[u8; TEXT]>);
+    // SAFETY: the loader does not touch it.
+    unsafe impl Sync for Text {}
+    static RELAYED: Text = Text(UnsafeCell::new([0; TEXT]));
 
     core::arch::global_asm!(
         include_str!("start.s"),
@@ -26,15 +38,28 @@ mod bare {
         /// First byte and end of the loader's memory (`link.ld`).
         static image_start: u8;
         static image_end: u8;
+        /// Where a kernel goes that another one follows (`start.s`).
+        fn resume() -> !;
     }
 
     /// Entered from `start.s`, in long mode with a stack.
     #[unsafe(no_mangle)]
-    extern "C" fn loader_main(magic: u32, information: u32) -> ! {
+    extern "C" fn loader_main(magic: u32, information: u32, stage: u32) -> ! {
         let start = &raw const image_start as u64;
         let size = &raw const image_end as u64 - start;
+        let start = Start {
+            magic,
+            information,
+            stage,
+            image: Range { start, size },
+            relay: Relay {
+                resume: resume as *const () as u64,
+                text: RELAYED.0.get() as u64,
+                size: TEXT as u64,
+            },
+        };
         // SAFETY: `start.s` made the state that `start` wants.
-        unsafe { machine::start(magic, information, Range { start, size }) }
+        unsafe { machine::start(&start) }
     }
 
     #[panic_handler]

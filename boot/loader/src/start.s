@@ -167,12 +167,42 @@ long_mode:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
+    mov %ebp, magic
+    mov %ebx, information
+load_next:
     mov $stack_top, %esp                # clears the upper half; 16-byte aligned before the call, as the ABI wants
-    mov %ebp, %edi                      # first argument: magic
-    mov %ebx, %esi                      # second: information
+    mov magic, %edi                     # first argument
+    mov information, %esi               # second
+    mov stage, %edx                     # third
+    incl stage
     xor %ebp, %ebp                      # backtraces end here
     call loader_main
     ud2                                 # it never returns
+
+# A kernel that another one follows comes here (`bootinfo::relay`), in 64-bit mode, on page tables with the loader at its own
+# addresses. Everything that the firmware and GRUB left is still where it was, for kernels leave it alone.
+.global resume
+resume:
+    cli
+    cld
+    mov $pml4, %eax
+    mov %rax, %cr3
+    mov $CR4_PAE, %eax                  # without PGE: what was global in the TLB is gone (SDM 3A 5.10.4.1)
+    mov %rax, %cr4
+    lgdt gdt_pointer
+    mov $stack_top, %esp
+    push $8
+    push $long_mode_again
+    lretq
+long_mode_again:
+    mov $16, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    xor %eax, %eax
+    mov %eax, %fs
+    mov %eax, %gs
+    jmp load_next
 
 .section .rodata
 message:
@@ -188,6 +218,12 @@ gdt:
 gdt_pointer:
     .short gdt_pointer - gdt - 1
     .quad gdt
+
+.data
+.align 4
+magic:       .long 0                    # what came in EAX and EBX
+information: .long 0
+stage:       .long 0                    # how many kernels have been started
 
 .bss
 .align 4096

@@ -4,7 +4,9 @@ mod common;
 
 use bootinfo::{BootInfo, MemoryKind, PHYSICAL_MAP, Range};
 use common::{KERNEL, KERNEL_SIZE, Memory, UNTOUCHED, kernel, map, root, tar};
+use loader::archive::Archive;
 use loader::rights::writable_code;
+use loader::stages::Stage;
 use loader::{Entry, Error, Machine, Physical, acpi, load};
 use proptest::prelude::*;
 
@@ -32,6 +34,7 @@ fn start(archive: &[u8], free: u64) -> (Result<Entry, Error>, Memory) {
         archive: range,
         archive_bytes: archive,
         command_line: "words for the kernel",
+        folder: "",
         acpi: acpi::read(&physical, 0),
     };
     (load(machine, &mut physical), physical)
@@ -212,6 +215,7 @@ fn every_shortage_of_memory_is_an_error() {
             archive: Range { start: 0, size: 0 },
             archive_bytes: &archive,
             command_line: "",
+            folder: "",
             acpi: acpi::read(&physical, 0),
         };
         match load(machine, &mut physical) {
@@ -235,6 +239,7 @@ fn a_long_command_line_is_refused_and_the_longest_fits() {
             archive: Range { start: 0, size: 0 },
             archive_bytes: &archive,
             command_line: &words,
+            folder: "",
             acpi: acpi::read(&physical, 0),
         };
         assert_eq!(load(machine, &mut physical).is_ok(), expected);
@@ -260,4 +265,53 @@ proptest! {
         }
         let _ = start(&archive, 2 * MIB);
     }
+}
+
+#[test]
+fn kernels_boot_one_after_the_other() {
+    let archive = |list: &str| tar(&[("stages", list.as_bytes())]);
+    let bytes = archive("a x=1 words\nb\n. own words\n");
+    let files = Archive::new(&bytes).expect("it is an archive");
+    let stage = |folder, words| {
+        Ok(Stage {
+            folder,
+            words,
+            is_one_of_several: true,
+        })
+    };
+    assert_eq!(Stage::of(&files, 0), stage("a", "x=1 words"));
+    assert_eq!(Stage::of(&files, 1), stage("b", ""));
+    assert_eq!(Stage::of(&files, 2), stage("", "own words"));
+    assert_eq!(Stage::of(&files, 3), Err(Error::Stages));
+    // One that ends with nobody behind it, one that nobody can follow, and no folder.
+    for (damaged, number) in [("a\n", 0), (".\n.\n", 0), (" a\n.\n", 0), ("", 0)] {
+        let bytes = archive(damaged);
+        let files = Archive::new(&bytes).expect("it is an archive");
+        assert_eq!(Stage::of(&files, number), Err(Error::Stages), "{damaged:?}");
+    }
+    let plain = good_archive();
+    let files = Archive::new(&plain).expect("it is an archive");
+    assert!(Stage::of(&files, 0).is_ok_and(|stage| !stage.is_one_of_several));
+}
+
+#[test]
+fn a_kernel_in_a_folder_needs_no_program() {
+    let (kernel, root) = (kernel(), root());
+    let bytes = tar(&[("a/kernel", &kernel), ("b/root", &root), ("root", &root)]);
+    let started = |folder| {
+        let memory = map(&[(MIB, 2 * MIB, MemoryKind::Usable)]);
+        let mut physical = Memory::new(SIZE as usize, memory.clone());
+        let machine = Machine {
+            memory,
+            archive: Range { start: 0, size: 0 },
+            archive_bytes: &bytes,
+            command_line: "",
+            folder,
+            acpi: acpi::read(&physical, 0),
+        };
+        load(machine, &mut physical).map(|entry| entry.kernel != 0)
+    };
+    assert_eq!(started("a"), Ok(true));
+    assert_eq!(started("b"), Err(Error::MissingFile("kernel")));
+    assert_eq!(started(""), Err(Error::MissingFile("kernel")));
 }

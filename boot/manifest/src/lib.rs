@@ -24,6 +24,10 @@ pub struct Manifest {
     /// Cargo features to build the kernel with. Such a kernel is built in a folder of its own.
     #[serde(rename = "kernel-features", default)]
     pub kernel_features: Vec<String>,
+    /// Systems that boot before it, one after the other, each with words for its kernel: `NAME WORDS…`. What is their own
+    /// (`kernel`, `root`) goes into this system's archive.
+    #[serde(default)]
+    pub before: Vec<String>,
     /// `[[program]]` tables.
     #[serde(rename = "program", default)]
     pub programs: Vec<Program>,
@@ -241,4 +245,6 @@ pub enum MemoryKind {
     Flash,
     /// The screen's text: 80 by 25 characters with their colours, at 0xb8000.
     Screen,
+    /// Text of the kernels that ran before ([`Manifest::before`]): the loader says where (`bootinfo::relay`), and root fills it in.
+    Relayed,
 }

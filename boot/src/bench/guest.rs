@@ -11,6 +11,8 @@ pub enum Said {
     Failed(String, String),
     /// This processor lacks what an id is about, and what that is.
     Absent(String, String),
+    /// What follows was counted in core cycles.
+    Cycles,
     /// What is to be traced begins.
     Ready,
     /// Nothing follows.
@@ -65,6 +67,7 @@ impl Lines {
 fn parse(line: &str) -> Option<Said> {
     let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
     match kind {
+        "cycles" => Some(Said::Cycles),
         "ready" => Some(Said::Ready),
         "end" => Some(Said::End),
         "failed" => {

@@ -76,6 +76,15 @@ pub struct Id {
 }
 
 impl Id {
+    /// Whether it reads a disk and leaves the way of the bytes to the system, in one of the sizes that tell the most.
+    fn reads_disk(&self) -> bool {
+        let words: Vec<&str> = self.name.split('.').collect();
+        matches!(
+            words[..],
+            ["read", _, "disk", "512" | "4096" | "65536" | "1048576"]
+        )
+    }
+
     /// Its name for a person, with the system's if it is another one's.
     pub fn shown(&self) -> String {
         match self.source {
@@ -203,10 +212,26 @@ pub fn find(name: &str) -> Option<&'static Id> {
     ALL.iter().find(|id| id.name == name)
 }
 
-/// What one boot of the kernel and its servers can measure on any PC, without a host tool at the other end.
+/// What the image of the suite measures above the kernel on any PC, without a host tool at the other end; and reads of a disk, if it
+/// has one. (Nothing writes it.)
 pub fn for_a_person() -> impl Iterator<Item = &'static str> {
-    let by_kernel = |id: &&Id| matches!(id.source, Crossings | Source::Reads) && id.on_any_pc;
-    ALL.iter().filter(by_kernel).map(|id| id.name)
+    measured_by(|source| matches!(source, Crossings | Source::Reads))
+}
+
+/// The same for what boots in the kernel's place: of the systems that are told what to measure.
+pub fn for_a_person_in(system: &str) -> impl Iterator<Item = &'static str> {
+    let own = match system {
+        "library-os" => Some(Source::Call),
+        "monolith" => Some(Source::Trap),
+        _ => None,
+    };
+    measured_by(move |source| Some(source) == own)
+}
+
+/// Ids of these sources that need no more than a PC, or its disk.
+fn measured_by(is_own: impl Fn(Source) -> bool) -> impl Iterator<Item = &'static str> {
+    let is_wanted = move |id: &&Id| is_own(id.source) && (id.on_any_pc || id.reads_disk());
+    ALL.iter().filter(is_wanted).map(|id| id.name)
 }
 
 #[cfg(test)]

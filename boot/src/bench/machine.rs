@@ -60,6 +60,7 @@ pub fn describe(options: &Options, clock: Clock) -> Result<Machine> {
             cpu: bochs::processor(options).into(),
             accelerator: "interpreter".into(),
             tick: "one guest instruction (RDTSC of Bochs, which counts them)".into(),
+            cycles: None,
             compiler,
             host,
         });
@@ -76,9 +77,18 @@ pub fn describe(options: &Options, clock: Clock) -> Result<Machine> {
             Clock::Instructions => "one guest instruction (-icount shift=0,sleep=off)".into(),
             Clock::Time => format!("TSC ticks of CPU {host} under accelerator {accelerator}"),
         },
+        cycles: None,
         compiler,
         host,
     })
+}
+
+/// What a core cycle is, where a guest counted them.
+pub fn core_cycles(machine: &Machine) -> String {
+    let Machine {
+        host, accelerator, ..
+    } = machine;
+    format!("core cycles of CPU {host} under accelerator {accelerator}, counted by fixed counter 1")
 }
 
 /// The first line with words that a program prints, wherever.

@@ -12,6 +12,9 @@ use super::least;
 use super::stats::Summary;
 use crate::paths;
 
+/// The unit of rows whose clock was a processor's counter of core cycles.
+pub const CYCLES: &str = "core cycles";
+
 /// Version of the schema.
 pub const SCHEMA: u32 = 1;
 
@@ -65,6 +68,9 @@ pub struct Machine {
     pub accelerator: String,
     /// What a tick is, in words.
     pub tick: String,
+    /// What a core cycle is, in words, if some rows have counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<String>,
     /// Compiler of the guest.
     pub compiler: String,
     /// Processor of the host.
@@ -182,6 +188,14 @@ impl Row {
         self.clock == Clock::Instructions
     }
 
+    /// The same row, in core cycles if a counter of them was the clock.
+    pub fn in_cycles(mut self, counted: bool) -> Row {
+        if counted && self.unit == "ticks" {
+            self.unit = CYCLES.into();
+        }
+        self
+    }
+
     /// What was counted, for a person.
     pub fn what(&self) -> &str {
         match self.unit.as_str() {
@@ -223,7 +237,8 @@ impl Results {
 
     /// A row beside that of a name, so many times, if that is measured.
     fn compared(&self, row: &Row, id: &str, times: u64) -> Option<Limit> {
-        let other = self.row(id)?.summary.median * times;
+        let other = self.row(id).filter(|other| other.unit == row.unit)?;
+        let other = other.summary.median * times;
         let ratio = row.summary.median as f64 / other.max(1) as f64;
         let ratio = (ratio * 100.0).round() / 100.0;
         let id = id.into();
@@ -353,6 +368,7 @@ pub(super) mod tests {
             cpu: "max".into(),
             accelerator: "tcg".into(),
             tick: "instruction".into(),
+            cycles: None,
             compiler: "rustc".into(),
             host: "some".into(),
         };

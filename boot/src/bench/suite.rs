@@ -1,13 +1,15 @@
-//! The run: one boot for each source of figures, and a row for each id. [`counted`] has the sources that no guest measures,
+//! The run: one boot for each source of figures, and a row for each id. [`rows`] keeps them; [`counted`] has the sources that no guest measures,
 //! [`shim`] what is measured above the hypervisor shim.
 
 mod counted;
+mod rows;
 mod shim;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use bootinfo::cycles;
 
 use super::cli::{Arguments, Clock, here};
 use super::compare::Comparison;
@@ -19,7 +21,7 @@ use super::peer::{self, measured};
 use super::peers;
 use super::publish;
 use super::report;
-use super::results::{Absent, Results, Row};
+use super::results::Results;
 use super::ring0;
 use super::stats::Counts;
 use super::table::Table;
@@ -48,6 +50,8 @@ struct Suite {
     table: Table,
     /// Ids that were wanted and not measured.
     failures: usize,
+    /// What runs counts core cycles.
+    counts_cycles: bool,
 }
 
 /// What `cargo bench` does.
@@ -108,6 +112,7 @@ pub fn collect(arguments: &Arguments, ids: &[&'static Id]) -> Result<(Results, S
         results,
         table: Table::new(ids.len(), arguments.clock, peers::known()?),
         failures: 0,
+        counts_cycles: false,
     };
     let measured = suite.all(ids);
     suite.table.clear();
@@ -270,7 +275,12 @@ impl Suite {
     ) -> Result<()> {
         let name = &system.manifest.name;
         self.table.doing(&format!("booting system {name}"));
-        let booted = run::boot_with(&self.options, system, more)?;
+        let mut options = self.options.clone();
+        // Above the shim kernels let nobody read counters.
+        if self.clock == Clock::Time && system.instances.is_empty() {
+            options.append = format!("{} {}", options.append, cycles::WORD);
+        }
+        let booted = run::boot_with(&options, system, more)?;
         self.listen(name, booted, nonce, ids)
     }
 
@@ -299,6 +309,7 @@ impl Suite {
                 match said {
                     Ok(Said::End) => ended = true,
                     Ok(Said::Ready) => {}
+                    Ok(Said::Cycles) => self.cycles(),
                     Ok(Said::Result(measured)) => {
                         if let Some(id) = take(&mut left, &measured.id) {
                             self.row(id, &measured).map_err(std::io::Error::other)?;
@@ -324,6 +335,7 @@ impl Suite {
             }
             Ok(())
         })?;
+        self.counts_cycles = false;
         if outcome.status != Status::Success || !ended || !left.is_empty() {
             self.table.clear();
             let why = outcome
@@ -336,47 +348,6 @@ impl Suite {
             );
         }
         Ok(())
-    }
-
-    /// Keeps a result, or refuses it.
-    fn row(&mut self, id: &'static Id, measured: &Measured) -> Result<()> {
-        self.noted(id, measured, None)
-    }
-
-    /// [`Suite::row`], with a note.
-    fn noted(&mut self, id: &'static Id, measured: &Measured, note: Option<String>) -> Result<()> {
-        match Row::new(id, self.clock, measured) {
-            Ok(mut row) => {
-                row.note = note;
-                let system = (id.source == Source::Linux).then_some(peer::LINUX);
-                match system {
-                    Some(name) => {
-                        self.results
-                            .set_beside(&mut row, &peer::ids::beside(id.name));
-                        self.results.other(name, "").results.push(row.clone());
-                    }
-                    None => self.results.add(row.clone()),
-                }
-                self.table.row(system, &row);
-                self.results.save(&self.folder).map(drop)
-            }
-            Err(reason) => {
-                self.failed(id, &reason.to_string());
-                Ok(())
-            }
-        }
-    }
-
-    /// This processor lacks what an id is about.
-    fn absent(&mut self, id: &Id, why: String) {
-        self.table.failed(id.name, &why);
-        let id = id.name.into();
-        self.results.absent.push(Absent { id, why });
-    }
-
-    fn failed(&mut self, id: &Id, reason: &str) {
-        self.failures += 1;
-        self.table.failed(&id.shown(), reason);
     }
 }
 

@@ -28,6 +28,7 @@ pub mod pci;
 pub mod power;
 pub mod problem;
 pub mod program;
+pub mod relayed;
 pub mod restart;
 pub mod screen;
 pub mod serve;

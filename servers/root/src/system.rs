@@ -5,7 +5,9 @@ use crate::death::tear_down;
 use crate::problem::{Problem, Step};
 use crate::program::{OWN_TABLE, Program, State};
 use crate::slots::{ENDPOINT, MAX_PROGRAMS, OWN_MEMORY, PCI_PORTS, SYSTEM, TABLE};
-use crate::{archive, children, device, elf, layout, load, log, power, screen, shared, window};
+use crate::{
+    archive, children, device, elf, layout, load, log, power, relayed, screen, shared, window,
+};
 use abi::Kind;
 use abi::object::{endpoint, space, thread, untyped};
 use abi::root::RootInfo;
@@ -14,6 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bootinfo::Acpi;
 use bootinfo::pixels::Pixels;
+use bootinfo::relay::Relay;
 use core::cmp::Reverse;
 use libsys::proto::program::{self, FIRST, LAST_FACET, Own, ProgramInfo};
 use libsys::syscall::Slot;
@@ -75,6 +78,11 @@ impl System {
             entries
                 .iter_mut()
                 .for_each(|entry| screen::place(entry, pixels));
+        }
+        if let Some(relay) = Relay::of(info.command_line) {
+            entries
+                .iter_mut()
+                .for_each(|entry| relayed::place(entry, relay));
         }
         let programs = children::all_programs(entries);
         let mut system = Self {

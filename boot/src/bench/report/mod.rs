@@ -61,6 +61,7 @@ pub fn page(results: &Results, peers: &[Peer]) -> Result<String> {
             body {
                 h1 { "Postern: what asking a system costs" }
                 p { "A tick is " (machine.tick) "." }
+                @if let Some(cycles) = &machine.cycles { p { "Rows in core cycles: " (cycles) "." } }
                 dl {
                     dt { "Machine" } dd { (machine.version) ", CPU model " (machine.cpu) ", " (machine.accelerator) }
                     dt { "Guest's compiler" } dd { (machine.compiler) }

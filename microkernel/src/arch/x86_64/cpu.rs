@@ -112,8 +112,8 @@ pub fn init() {
     );
 }
 
-/// CR0, CR4 and EFER, with those of the features that they switch. CR4 is written whole: what the loader or firmware
-/// left on (FSGSBASE, PCE) is off.
+/// CR0, CR4 and EFER, with those of the features that they switch. CR4 is written whole: what firmware
+/// left on (FSGSBASE) is off, but for PCE, which the loader sets where a measurement asks for it (`bootinfo::cycles`).
 pub fn set_control_registers(features: Features) {
     let mut cr4 =
         Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
@@ -128,6 +128,7 @@ pub fn set_control_registers(features: Features) {
     ] {
         cr4.set(flag, features.contains(feature));
     }
+    cr4 |= Cr4::read() & Cr4Flags::PERFORMANCE_MONITOR_COUNTER;
     // SAFETY: paging stays on; the flags set were announced by CPUID.
     unsafe {
         Cr0::write(
