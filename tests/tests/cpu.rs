@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use bootinfo::cycles;
+use postern::bench::guest::{Lines, Said};
 use postern::qemu::{Emulator, Options};
+use postern::run;
 use postern::status::Status;
 use postern::system::System;
 
@@ -135,5 +138,40 @@ fn kernel_tests_succeed_on_every_model() {
             outcome.explanation
         );
         assert_eq!(outcome.status, Status::Success, "{name}");
+    }
+}
+
+/// Core cycles are asked for, and neither emulator counts them: QEMU's processor says nothing of such a counter, and that of Bochs
+/// does, with nothing behind. Ticks are counted then, and nobody says otherwise.
+#[test]
+fn a_counter_of_cycles_that_does_not_run_is_not_the_clock() {
+    let limits = System::load("limits").expect("it comes with Postern");
+    for model in [&MODELS[0], &MODELS[4]] {
+        let _seat = tests::seat();
+        let options = Options {
+            append: format!("nonce 1 {}", cycles::WORD),
+            timeout: Some(tests::LIMIT),
+            ..model.options("limits", &[])
+        };
+        let mut booted = run::boot(&options, &limits).expect("it boots");
+        let (mut lines, mut said) = (Lines::new("nonce"), Vec::new());
+        let outcome = run::attend(&mut booted.machine, &options, &mut |bytes| {
+            said.extend(
+                lines
+                    .feed(bytes)
+                    .into_iter()
+                    .map(|line| line.expect("it is whole")),
+            );
+            Ok(())
+        });
+        let outcome = outcome.expect("it ends");
+        assert_eq!(outcome.status, Status::Success, "{}", outcome.log);
+        let measured =
+            |line: &Said| matches!(line, Said::Result(measured) if measured.id == "limit.crossing");
+        assert!(
+            said.iter().any(measured) && said.contains(&Said::End),
+            "{said:?}"
+        );
+        assert!(!said.contains(&Said::Cycles), "{}", model.name);
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn lines_are_found_and_read() {
         let serial = b"noise\r\n\x1ebench n1 result a.b 16 21 110*3 120*1\r\n\x1ebench n0 end\r\n\
-            \x1ebench n1 failed c no such id\r\n\x1ebench n1 result d 1\r\n\x1ebench n1 absent e none\r\n\x1ebench n1 end\r\n";
+            \x1ebench n1 failed c no such id\r\n\x1ebench n1 result d 1\r\n\x1ebench n1 absent e none\r\n\x1ebench n1 cycles\r\n\x1ebench n1 end\r\n";
         for size in [1, 7, serial.len()] {
             let mut lines = Lines::new("n1");
             let said: Vec<_> = serial
@@ -118,6 +118,7 @@ mod tests {
                 Ok(failed),
                 Err(damaged),
                 Ok(absent),
+                Ok(Said::Cycles),
                 Ok(Said::End),
             ] = said.as_slice()
             else {

@@ -346,6 +346,24 @@ pub(super) mod tests {
         );
     }
 
+    #[test]
+    fn core_cycles_are_not_compared_with_ticks() {
+        let mut results = results([("limit.crossing", 4)]);
+        let row = |id, counted| {
+            let measured = measured(&[(20, 10)]);
+            let row = Row::new(ids::find(id).expect("it is there"), Clock::Time, &measured);
+            row.expect("it is plausible").in_cycles(counted)
+        };
+        results.add(row("trap.null", true));
+        let trap = results.row("trap.null").expect("it was added");
+        assert_eq!((trap.what(), trap.limit.is_none()), (CYCLES, true));
+        results.add(row("trap.syscall", false));
+        let trap = results.row("trap.syscall").expect("it was added");
+        assert_eq!((trap.what(), trap.limit.is_some()), ("time", true));
+        // What is no tick of a clock is none of a counter.
+        assert_eq!(row("kernel.text", true).unit, "bytes");
+    }
+
     fn measured(values: &[(u64, u64)]) -> Measured {
         let mut counts = Counts::default();
         values
