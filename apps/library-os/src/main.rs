@@ -12,7 +12,8 @@ use measure::buffer::{Buffer, LARGEST};
 use measure::clock::Samples;
 use measure::row::{Port, Row, Structure, store};
 use measure::{Failure, run};
-use ring0::devices::{Devices, How, Name, Own};
+use ring0::caller::Own;
+use ring0::devices::{Devices, How, Name};
 use ring0::line;
 
 ring0::entry!(start);

@@ -9,7 +9,7 @@ use microkernel::arch::{gdt, paging};
 use microkernel::raw::Ref;
 use microkernel::space::{self, Space};
 use microkernel::{boot, mem};
-use ring0::devices::Memory;
+use ring0::caller::Memory;
 use ring0::{memory, start};
 use x86_64::structures::paging::{PageTable, PageTableFlags as Flags};
 

@@ -1,6 +1,6 @@
 //! The network device: frames that came are kept until they are read, as the server keeps them.
 
-use crate::devices::{Memory, put, take};
+use crate::caller::{Memory, put, take};
 use crate::{Machine, bus, interrupts};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -2,6 +2,7 @@
 
 mod figures;
 pub mod plot;
+mod round_trip;
 
 use std::path::Path;
 
