@@ -192,6 +192,19 @@ impl Suite {
 
     /// Boots a Linux whose first program measures.
     fn linux(&mut self, ids: &[&'static Id]) -> Result<()> {
+        self.boot_linux(ids)?;
+        // Its processor asks while its disk works, so a busy host is in the figures: what was refused is measured once more.
+        let other = self.results.other(peer::LINUX, "");
+        let measured = |id: &Id| other.results.iter().any(|row| row.id == id.name);
+        let refused: Vec<_> = ids.iter().copied().filter(|id| !measured(id)).collect();
+        if !refused.is_empty() {
+            self.failures -= refused.len();
+            self.boot_linux(&refused)?;
+        }
+        Ok(())
+    }
+
+    fn boot_linux(&mut self, ids: &[&'static Id]) -> Result<()> {
         self.table.doing("making a Linux");
         let linux = measured::Measured::new()?;
         self.results.other(peer::LINUX, &linux.source());
