@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -41,15 +41,12 @@ impl Terminal {
     /// Makes one, raw from the start.
     pub fn open() -> Result<Terminal> {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
         unlockpt(&ours)?;
         let name = PathBuf::from(OsString::from_vec(ptsname(&ours, Vec::new())?.into_bytes()));
         let theirs = File::options().read(true).write(true).open(&name)?;
-        let mut mode = tcgetattr(&theirs)?;
-        mode.make_raw();
-        tcsetattr(&theirs, OptionalActions::Now, &mode)?;
+        make_raw(&theirs)?;
         Ok(Terminal {
             name,
             ours: ours.into(),
@@ -96,13 +93,8 @@ impl Machine {
         output: File,
     ) -> Result<Machine> {
         let (sender, events) = channel();
-        let mut complaints = child.stderr.take().context("no standard error")?;
-        let complaints = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            // What could be read before an error is all there is to show.
-            let _ = complaints.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let complaints = child.stderr.take().context("no standard error")?;
+        let complaints = std::thread::spawn(move || listen(complaints));
         let events_of_output = sender.clone();
         std::thread::spawn(move || forward(output, &events_of_output));
         Ok(Machine {
@@ -230,6 +222,48 @@ fn forward(mut output: impl Read, events: &Sender<Event>) {
     let _ = events.send(Event::Ended);
 }
 
+/// Collects what an emulator complains about.
+fn listen(complaints: impl Read) -> String {
+    let mut text = String::new();
+    // What could be read before an error is all there is to show.
+    for line in BufReader::new(complaints)
+        .split(b'\n')
+        .map_while(Result::ok)
+    {
+        let line = String::from_utf8_lossy(&line);
+        if let Some(name) = screen(&line) {
+            let name = PathBuf::from(name);
+            std::thread::spawn(move || discard(&name));
+        }
+        text += &line;
+        text.push('\n');
+    }
+    text
+}
+
+/// The pseudo-terminal of Bochs's screen (its display `term`), in the line in which it says so.
+fn screen(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("Bochs connected to screen \"")?;
+    Some(name.split_once('"')?.0)
+}
+
+/// Reads a screen that nobody looks at, to its end: Bochs waits for a reader when some thousand bytes are unread.
+fn discard(name: &Path) -> Result<()> {
+    let mut screen = File::options().read(true).write(true).open(name)?;
+    make_raw(&screen)?;
+    std::io::copy(&mut screen, &mut std::io::sink())?;
+    Ok(())
+}
+
+/// No line of a terminal is kept until its end, or echoed.
+fn make_raw(terminal: &File) -> Result<()> {
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    let mut mode = tcgetattr(terminal)?;
+    mode.make_raw();
+    tcsetattr(terminal, OptionalActions::Now, &mode)?;
+    Ok(())
+}
+
 /// Lets the kernel kill the command's process when the thread that starts it ends, however that happens.
 #[allow(unsafe_code)]
 fn die_with_parent(command: &mut Command) {
@@ -250,6 +284,14 @@ fn die_with_parent(command: &mut Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bochs_says_where_its_screen_is() {
+        let said = screen("Bochs connected to screen \"/dev/pts/3\"");
+        assert_eq!(said, Some("/dev/pts/3"));
+        assert_eq!(screen("Bochs connected to screen \"/dev"), None);
+        assert_eq!(screen("bochs: no screen"), None);
+    }
 
     fn shell(script: &str) -> Machine {
         let mut command = Command::new("sh");
