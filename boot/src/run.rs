@@ -329,7 +329,7 @@ pub fn attend(
 
 /// Asks a machine that hangs where it hangs: what its kernel says to a non-maskable interrupt. Nothing, if there is no
 /// kernel, or the hang is so bad that it cannot speak.
-fn last_words(machine: &Machine) -> Vec<u8> {
+pub fn last_words(machine: &Machine) -> Vec<u8> {
     let mut words = Vec::new();
     if let Err(error) = machine.interrupt() {
         note(&format!("{error:#}"));

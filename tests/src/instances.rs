@@ -59,22 +59,55 @@ impl Instances {
                 return found;
             }
             match self.machine.next(Some(deadline)) {
-                Some(Event::Output(bytes)) => {
-                    let logs = &mut self.logs;
-                    self.line.feed(&bytes, |source, byte| {
-                        if byte != b'\r' {
-                            logs[usize::from(source)].0.push(char::from(byte));
-                        }
-                    });
+                Some(Event::Output(bytes)) => self.hear(&bytes),
+                end => {
+                    let end = self.explain(end);
+                    panic!("{end} instead of {text:?} of {source}\n{}", self.logs());
                 }
-                other => panic!(
-                    "{other:?} instead of {text:?} of {source} after\n{}\nshim:\n{}\n1: {}",
-                    self.logs[usize::from(source)].0,
-                    self.logs[usize::from(SHIM)].0,
-                    self.logs[1].0
-                ),
             }
         }
+    }
+
+    /// Takes apart what the machine printed.
+    fn hear(&mut self, bytes: &[u8]) {
+        let logs = &mut self.logs;
+        self.line.feed(bytes, |source, byte| {
+            if byte != b'\r' {
+                logs[usize::from(source)].0.push(char::from(byte));
+            }
+        });
+    }
+
+    /// Why nothing more comes. A machine that hangs is asked where (the shim's answer is in its log).
+    fn explain(&mut self, event: Option<Event>) -> String {
+        match event {
+            Some(Event::Ended) => match self.machine.wait() {
+                Ok((status, complaints)) => {
+                    format!("end of the emulator ({status:?}) {complaints}")
+                }
+                Err(error) => format!("end of the emulator ({error:#})"),
+            },
+            Some(other) => format!("{other:?}"),
+            None => {
+                let words = run::last_words(&self.machine);
+                self.hear(&words);
+                format!("nothing for {LIMIT:?}")
+            }
+        }
+    }
+
+    /// The last that each source printed.
+    fn logs(&self) -> String {
+        const MOST: usize = 8 << 10;
+        let mut all = String::new();
+        for (source, (log, _)) in self.logs.iter().enumerate() {
+            let from = log.len().saturating_sub(MOST);
+            let from = (from..).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
+            if !log.is_empty() {
+                all += &format!("--- source {source}:\n{}\n", &log[from..]);
+            }
+        }
+        all
     }
 
     /// Whole lines that a source has printed since the last expectation, up to `before` if that is in them.
