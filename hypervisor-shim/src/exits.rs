@@ -42,7 +42,7 @@ pub enum Exit {
     WriteCr4,
     /// XSETBV.
     SetComponents,
-    /// A nested page fault.
+    /// A nested page fault: memory of the instance that it touches for the first time, or not its memory.
     Memory {
         /// Guest-physical address.
         address: u64,

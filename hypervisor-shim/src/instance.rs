@@ -14,7 +14,7 @@ pub const NEVER: u64 = u64::MAX;
 /// Line of the serial port.
 pub const SERIAL_LINE: u32 = 4;
 /// Most lines that the shim prints about one instance: nobody can flood the others' line.
-const REPORTS: u8 = 32;
+const REPORTS: u8 = 8;
 
 /// A guest.
 pub struct Instance<V> {
@@ -22,6 +22,8 @@ pub struct Instance<V> {
     pub vcpu: V,
     /// Its memory.
     pub partition: Range,
+    /// Address of its nested page tables.
+    pub nested: u64,
     /// What it is started from.
     pub archive: &'static [u8],
     /// What a new start resets.
@@ -69,10 +71,11 @@ pub struct Board {
 
 impl<V> Instance<V> {
     /// One that has nothing but memory.
-    pub fn new(vcpu: V, partition: Range, archive: &'static [u8]) -> Self {
+    pub fn new(vcpu: V, partition: Range, nested: u64, archive: &'static [u8]) -> Self {
         Self {
             vcpu,
             partition,
+            nested,
             archive,
             board: Board::default(),
             restarts: 0,

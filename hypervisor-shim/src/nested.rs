@@ -6,7 +6,7 @@ use loader::memory::PAGE;
 use loader::paging::Tables;
 use loader::{Error, Physical};
 
-use crate::partition::LARGE;
+use crate::partition::{LARGE, contains};
 use crate::pool::Pool;
 
 /// Size of the largest page.
@@ -41,21 +41,33 @@ impl<'a, P: Physical> Nested<'a, P> {
     /// A tree that maps nothing.
     pub fn new(format: Format, pool: &'a mut Pool<P>) -> Result<Self, Error> {
         let root = pool.take(PAGE, "nested page tables")?;
-        Ok(Self { root, size: PAGE, pool, format })
+        Ok(Self { size: PAGE, ..Self::open(root, format, pool) })
     }
 
-    /// Maps memory at its own address, by the largest pages that fit.
-    pub fn memory(&mut self, range: Range) -> Result<(), Error> {
-        let (mut at, end) = (range.start, range.start + range.size);
-        while at < end {
-            let fits = |size| at.is_multiple_of(size) && at + size <= end;
-            let large = [(3, HUGE, LEAF), (2, LARGE, LEAF)];
-            let fitting = large.into_iter().find(|&(_, size, _)| fits(size));
-            let (level, size, leaf) = fitting.unwrap_or((1, PAGE, 0));
-            self.set(at, level, at | self.format.memory | leaf)?;
+    /// The tree below the table at `root`.
+    pub fn open(root: u64, format: Format, pool: &'a mut Pool<P>) -> Self {
+        Self { root, size: 0, pool, format }
+    }
+
+    /// Makes the tables for memory of which [`Nested::touch`] maps what is used: that needs no more memory then.
+    pub fn reserve(&mut self, range: Range) -> Result<(), Error> {
+        let mut at = range.start;
+        while let Some((start, level, size)) = page(range, at) {
+            self.set(start, level, 0)?;
             at += size;
         }
         Ok(())
+    }
+
+    /// Maps the page at `address`, the largest that fits into `range`, at its own address. `false`: the address is not in the range.
+    pub fn touch(&mut self, range: Range, address: u64) -> Result<bool, Error> {
+        let Some((start, level, _)) = page(range, address) else {
+            return Ok(false);
+        };
+        let Pool { map, memory } = &mut *self.pool;
+        let mut tables = Tables::open(self.root, self.format.table, map, memory);
+        tables.set(start, level, start | self.format.memory | LEAF)?;
+        Ok(true)
     }
 
     /// Maps pages of a device at their own addresses.
@@ -76,6 +88,12 @@ impl<'a, P: Physical> Nested<'a, P> {
         self.size += self.pool.map.size(MemoryKind::Loaded) - before;
         Ok(())
     }
+}
+
+/// The largest page of a range, whole large pages, that an address lies in: its start, level and size.
+fn page(range: Range, address: u64) -> Option<(u64, u32, u64)> {
+    let pages = [(3, HUGE), (2, LARGE)].map(|(level, size)| (address / size * size, level, size));
+    pages.into_iter().find(|&(start, _, size)| contains(range, start, size))
 }
 
 #[cfg(test)]
@@ -113,20 +131,28 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_is_mapped_and_nothing_beside_it() {
+    fn a_partition_is_mapped_where_it_is_touched_and_nothing_beside_it() {
         let mut pool = pool();
         let mut nested = Nested::new(FORMAT, &mut pool).unwrap();
-        for (start, size) in [(0x40_0000, 0x60_0000), (HUGE, 2 * HUGE + LARGE), (0x20_1000, 0x3000)]
-        {
+        for (start, size) in [(0x40_0000, 0x60_0000), (HUGE, 2 * HUGE + LARGE)] {
             let range = Range { start, size };
-            nested.memory(range).unwrap();
+            nested.reserve(range).unwrap();
+            let tables = nested.size;
             for address in [start, start + size / 2 + 5, start + size - 1] {
-                let (meaning, _) = walk(&nested, address).unwrap();
-                assert_eq!(meaning, address);
+                assert_eq!(walk(&nested, address), None);
+                assert_eq!(nested.touch(range, address), Ok(true));
+                assert_eq!(walk(&nested, address).unwrap().0, address);
+                assert_eq!(nested.size, tables);
             }
-            assert_eq!(walk(&nested, start - 1), None);
-            assert_eq!(walk(&nested, start + size), None);
+            for beside in [start - 1, start + size, u64::MAX] {
+                assert_eq!(nested.touch(range, beside), Ok(false));
+                assert_eq!(walk(&nested, beside), None);
+            }
         }
+        assert_eq!(
+            page(Range { start: HUGE, size: HUGE + LARGE }, 2 * HUGE + 7),
+            Some((2 * HUGE, 2, LARGE))
+        );
     }
 
     #[test]

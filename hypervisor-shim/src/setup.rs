@@ -61,14 +61,14 @@ fn add<V: Vcpu>(
     let partition = pool.take_partition(wanted.memory)?;
     let before = pool.map.size(MemoryKind::Loaded);
     let mut nested = Nested::new(V::FORMAT, pool)?;
-    nested.memory(partition)?;
+    nested.reserve(partition)?;
     for (index, channel) in machine.channels.iter().enumerate() {
         channel.map(index, number, &mut nested)?;
     }
     let ports = nested.pool.take_ones(PORTS, "a guest's ports")?;
     let guest = Guest { number, nested: nested.root, ports };
     let vcpu = V::new(host, &guest, nested.pool)?;
-    let mut instance = Instance::new(vcpu, partition, archive);
+    let mut instance = Instance::new(vcpu, partition, nested.root, archive);
     let mut giving = Giving { info, instance: &mut instance, nested, ports };
     wanted.devices.iter().try_for_each(|device| giving.give(device))?;
     let tables = giving.nested.size;

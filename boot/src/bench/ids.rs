@@ -199,6 +199,7 @@ const SINGLE: &[Id] = &[
     id("read.ipc.file.4096", Files, "`Handle::read` of 4096 bytes of a file that the file system has in its cache"),
     id("vm.exit.vmcall", Exits, "a guest calls the hypervisor shim, which answers that it is there"),
     id("vm.exit.cpuid", Exits, "a guest executes CPUID, which the shim answers"),
+    id("vm.exit.ept_violation", Exits, "a guest touches a page of its memory for the first time: a nested page fault, and the shim maps it"),
     id("vm.switch", Switches, "from the last instruction of an instance to the next of another: all of its state"),
     id("vm.ipc.roundtrip.cross.0", Instance, "call and reply between two spaces of an instance: as many as on the bare machine"),
     Id { device: true, ..id("vm.channel.roundtrip", Channel, "a message without bytes to another instance's bridge and back: two bells, turns, and what both bridges do") },

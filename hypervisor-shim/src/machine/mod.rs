@@ -14,6 +14,7 @@ use crate::console::Console;
 use crate::exits::Exit;
 use crate::hardware::{Serial, registers};
 use crate::instance::{Instance, NEVER, SERIAL_LINE};
+use crate::nested::Nested;
 use crate::pci::{ENTRIES, FUNCTIONS};
 use crate::pool::Pool;
 use crate::sched::Scheduler;
@@ -222,6 +223,10 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             Exit::Window | Exit::Slice(None) => {}
             Exit::NonMaskable => self.last_words(),
             Exit::Memory { address, write } => {
+                let mut nested = Nested::open(instance.nested, V::FORMAT, &mut self.pool);
+                if nested.touch(instance.partition, address) == Ok(true) {
+                    return Flow::On;
+                }
                 let verb = if write { "write" } else { "read" };
                 let what = format_args!("{verb} of {address:#x}, which is not its memory");
                 return self.stop(what);

@@ -108,11 +108,11 @@ impl Svm {
         }
     }
 
-    /// What was being delivered when the guest stopped is delivered again (APM 2, 15.7.2).
+    /// What was being delivered when the guest stopped is delivered again (APM 2, 15.7.2), but INT n is executed again.
     fn deliver_again(&mut self) {
         const VALID: u64 = 1 << 31;
         self.vmcb.event = match self.vmcb.exit_event {
-            event if event & VALID != 0 => event,
+            event if event & VALID != 0 && event >> 8 & 7 != 4 => event,
             _ => 0,
         };
     }
@@ -211,7 +211,10 @@ impl Vcpu for Svm {
             0x65 => Exit::Stop(PROTECTION_OFF),
             0x14 => Exit::WriteCr4,
             0x8d => Exit::SetComponents,
-            0x400 => Exit::Memory { address: self.vmcb.info2, write: self.vmcb.info1 & 2 != 0 },
+            0x400 => {
+                self.deliver_again();
+                Exit::Memory { address: self.vmcb.info2, write: self.vmcb.info1 & 2 != 0 }
+            }
             0x41 => Exit::Exception { vector: 1, error: None },
             0x51 => Exit::Exception { vector: 17, error: Some(self.vmcb.info1 as u32) },
             0x7f => Exit::Stop(TRIPLE_FAULT),
