@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use bootinfo::{PHYSICAL_MAP, shim};
+use bootinfo::{MemoryRange, PHYSICAL_MAP, shim};
 use microkernel::arch::{cpu, port};
 use microkernel::log;
 
@@ -90,8 +90,8 @@ const ATTACKS: &[Attack] = &[
     ("flood of output", flood),
 ];
 
-/// Makes attack `index`.
-pub fn run(index: usize) {
+/// Makes attack `index`; after the last one, measures, with `memory` that the loader has not used.
+pub fn run(index: usize, memory: &[MemoryRange]) {
     match ATTACKS.get(index) {
         Some((name, attack)) => {
             log!("attack: {name}");
@@ -99,7 +99,7 @@ pub fn run(index: usize) {
         }
         None => {
             log!("no more attacks");
-            measure::run("last", 100);
+            measure::run("last", 100, memory);
         }
     }
 }

@@ -110,11 +110,14 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
     catch_all();
     // SAFETY: the loader passes the address and length of its postcard bytes, in the physical map.
     let bytes = unsafe { core::slice::from_raw_parts(info, length) };
-    let words = postcard::from_bytes::<BootInfo>(bytes).map_or("", |info| info.command_line);
+    let info = postcard::from_bytes::<BootInfo>(bytes).ok();
+    let words = info.as_ref().map_or("", |info| info.command_line);
+    let memory = info.as_ref().map_or(&[][..], |info| &info.memory);
     let starts = core::arch::x86_64::__cpuid(shim::INSTANCE_LEAF).ebx;
     let asked = |what| words.split_whitespace().any(|word| word == what);
-    if asked("fuzz") {
-        fuzz::run(starts.into());
+    if let Some(seed) = fuzz_seed(words) {
+        // Each start another one.
+        fuzz::run(seed.wrapping_mul(u64::from(starts) + 1) | 1);
     }
     if asked("channels") {
         channels::attack(None);
@@ -131,11 +134,18 @@ extern "C" fn start(info: *const u8, length: usize) -> ! {
             words.next(),
             words.next().and_then(|word| word.parse().ok()),
         );
-        measure::run(nonce.unwrap_or_default(), samples.unwrap_or(0));
+        measure::run(nonce.unwrap_or_default(), samples.unwrap_or(0), memory);
         end();
     }
-    attacks::run(starts as usize);
+    attacks::run(starts as usize, memory);
     survived()
+}
+
+/// The seed of random instructions, if these are asked for: `fuzz=`, and a hexadecimal number.
+fn fuzz_seed(words: &str) -> Option<u64> {
+    let mut words = words.split_whitespace();
+    let seed = words.find_map(|word| word.strip_prefix("fuzz="))?;
+    u64::from_str_radix(seed.trim_start_matches("0x"), 16).ok()
 }
 
 /// Whether the processor is AMD's: "Auth" of "AuthenticAMD".
@@ -164,7 +174,7 @@ pub fn survived() -> ! {
 /// An exception or interrupt at `rip`, TSC ticks `now`.
 extern "C" fn trapped(vector: u8, rip: u64, now: u64) -> ! {
     if fuzz::running() {
-        fuzz::trapped(rip, now);
+        fuzz::trapped(vector, rip, now);
     }
     log!("exception {vector}");
     end()
@@ -179,7 +189,7 @@ pub fn end() -> ! {
 fn panic(info: &core::panic::PanicInfo) -> ! {
     // What a block of random instructions wrecked. (And QEMU's clock of instructions stands still in the PAUSE loop of a lock.)
     if fuzz::running() {
-        fuzz::trapped(0, 0);
+        fuzz::trapped(0, 0, 0);
     }
     log!("panic: {info}");
     end()

@@ -1,5 +1,5 @@
 //! A kernel that attacks the hypervisor shim and the instances beside it. Each start makes the next attack of a list: the shim's
-//! CPUID leaf says how often it was started. With the word `fuzz` on the command line it executes random instructions
+//! CPUID leaf says how often it was started. With `fuzz=SEED` on the command line it executes random instructions
 //! instead, with `channels` it attacks those at the other ends of its channels for ever, with `NONCE SAMPLES measure` it says what
 //! exits cost, and with `roles=` the instances do what is said there, each its own.
 #![cfg_attr(target_os = "none", no_std, no_main)]

@@ -69,6 +69,16 @@ pub fn forget_low_addresses() {
 
 /// Changes the entries of a page on all levels.
 pub fn change_page(page: u64, change: impl Fn(u64) -> u64) {
+    change_levels(page, &[39, 30, 21, 12], change);
+}
+
+/// Changes the entry of a page on the last level.
+pub fn change_entry(page: u64, change: impl Fn(u64) -> u64) {
+    change_levels(page, &[12], change);
+}
+
+/// Changes the entries of a page at these shifts of its address.
+fn change_levels(page: u64, levels: &[u32], change: impl Fn(u64) -> u64) {
     // SAFETY: page tables, which the loader made in memory that the physical map shows; the page stays where it is.
     unsafe {
         let root: u64;
@@ -78,10 +88,20 @@ pub fn change_page(page: u64, change: impl Fn(u64) -> u64) {
             let index = page >> shift & 0x1ff;
             let entry = (PHYSICAL_MAP + (table & ADDRESS) + index * 8) as *mut u64;
             table = entry.read_volatile();
-            entry.write_volatile(change(table));
+            if levels.contains(&shift) {
+                entry.write_volatile(change(table));
+            }
         }
     }
     cpu_forgets();
+}
+
+/// SSE instructions do not trap: CR0.TS is off, CR4.OSFXSR and OSXMMEXCPT are on.
+pub fn allow_sse() {
+    // SAFETY: nothing of this kernel uses what these instructions change.
+    unsafe {
+        asm!("clts", "mov {0}, cr4", "or {0}, 0x600", "mov cr4, {0}", out(reg) _);
+    }
 }
 
 /// Global pages, too, are forgotten.
