@@ -184,7 +184,7 @@ impl Slot {
     /// IMUL, ADD or XOR of two registers from R8 to R11.
     fn multiply(&mut self, random: &mut Random) {
         let number = random.next() >> 12;
-        let registers = 0xc0 | (number & 3) as u8 | (number >> 2 & 3) as u8 * 8;
+        let registers = 0xc0 | (number & 3) as u8 | ((number >> 2 & 3) as u8) << 3;
         match number >> 4 & 3 {
             0 => self.put(&[0x4d, 0x0f, 0xaf, registers]),
             1 => self.put(&[0x4d, 0x01, registers]),
