@@ -237,7 +237,12 @@ impl Results {
 
     /// A row beside that of a name, so many times, if that is measured.
     fn compared(&self, row: &Row, id: &str, times: u64) -> Option<Limit> {
-        let other = self.row(id).filter(|other| other.unit == row.unit)?;
+        // Core cycles and anything else are not comparable.
+        let in_cycles = |row: &Row| row.unit == CYCLES;
+        let other = self.row(id)?;
+        if in_cycles(other) != in_cycles(row) {
+            return None;
+        }
         let other = other.summary.median * times;
         let ratio = row.summary.median as f64 / other.max(1) as f64;
         let ratio = (ratio * 100.0).round() / 100.0;

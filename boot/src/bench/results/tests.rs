@@ -61,6 +61,26 @@ fn core_cycles_are_not_compared_with_ticks() {
     assert_eq!(row("kernel.text", true).unit, "bytes");
 }
 
+/// A traced row counts instructions, as ticks do; core cycles are something else.
+#[test]
+fn only_core_cycles_are_not_compared_with_ticks() {
+    let ratio = |unit: &str| {
+        let mut results = results([("irq.to_server", 210), ("limit.vector", 7)]);
+        let rows = std::mem::take(&mut results.results);
+        for mut row in rows {
+            if row.id == "irq.to_server" {
+                row.unit = unit.into();
+            }
+            row.limit = None;
+            results.add(row);
+        }
+        let row = results.row("irq.to_server").expect("it was added");
+        row.limit.as_ref().map(|limit| limit.ratio)
+    };
+    assert_eq!(ratio("instructions"), Some(30.0));
+    assert_eq!(ratio(CYCLES), None);
+}
+
 fn measured(values: &[(u64, u64)]) -> Measured {
     let mut counts = Counts::default();
     values
