@@ -160,6 +160,9 @@ no_long_mode:
 
 .code64
 long_mode:
+    mov %ebp, magic
+    mov %ebx, information
+load_next:
     mov $16, %eax
     mov %eax, %ds
     mov %eax, %es
@@ -167,9 +170,6 @@ long_mode:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
-    mov %ebp, magic
-    mov %ebx, information
-load_next:
     mov $stack_top, %esp                # clears the upper half; 16-byte aligned before the call, as the ABI wants
     mov magic, %edi                     # first argument
     mov information, %esi               # second
@@ -192,17 +192,8 @@ resume:
     lgdt gdt_pointer
     mov $stack_top, %esp
     push $8
-    push $long_mode_again
+    push $load_next
     lretq
-long_mode_again:
-    mov $16, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
-    xor %eax, %eax
-    mov %eax, %fs
-    mov %eax, %gs
-    jmp load_next
 
 .section .rodata
 message:

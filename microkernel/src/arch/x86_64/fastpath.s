@@ -5,7 +5,7 @@
 //     R11 = the running thread, later RFLAGS        RDI = capability index, then its slot, then the badge
 //     R9  = the partner                             RSI = the endpoint
 //     R10 = scratch                                 RCX = user RIP, then scratch, then the partner's RIP
-// Nothing is written before the last check. Whatever fails a check goes on at `postern_slow` with the registers it
+// Nothing is written before the last check but the running thread's frame, as the slow path does. Whatever fails a check goes on at `postern_slow` with the registers it
 // came with, or at `postern_slow_plain` without R9, R10 and RSI, which a plain message does not use.
 //
 // Everything unusual about threads and endpoints is kept in the words tested here by the rest of the kernel:
