@@ -29,7 +29,7 @@ use End::*;
 
 const NOT_ITS_MEMORY: &str = "which is not its memory";
 const PROTECTION: &str = "it turned protection or paging off";
-const HYPERVISORS: &str = "an instruction of hypervisors: #UD";
+const NO_INSTANCE_HAS: &str = "an instruction that no instance has: #UD";
 const RESET: &str = "it reset the machine";
 const GENERAL: &str = "exception 13\n";
 const UNDEFINED: &str = "exception 6\n";
@@ -88,6 +88,10 @@ const ATTACKS: &[(&str, End)] = &[
     ("STGI", Hypervisors(Emulator::Qemu)),
     ("VMXON", Hypervisors(Emulator::Bochs)),
     ("VMPTRST", Hypervisors(Emulator::Bochs)),
+    (
+        "CR8 with an interrupt waiting",
+        Refused(NO_INSTANCE_HAS, UNDEFINED),
+    ),
     ("INVD", Harmless("survived\n")),
     ("VMXE", Refused("to CR4: #GP", GENERAL)),
     ("reserved bits of CR4", Refused("to CR4: #GP", GENERAL)),
@@ -172,7 +176,7 @@ fn attack(emulator: Emulator, system: &str, hostile: u8, work: &str) {
     for (index, (name, end)) in ATTACKS.iter().enumerate() {
         machine.expect(hostile, &format!("attack: {name}\n"));
         let end = match end {
-            Hypervisors(own) if *own == emulator => &Refused(HYPERVISORS, UNDEFINED),
+            Hypervisors(own) if *own == emulator => &Refused(NO_INSTANCE_HAS, UNDEFINED),
             Hypervisors(_) => &Harmless(UNDEFINED),
             StoppedByAmd(why) if emulator == Emulator::Qemu => &Stopped(why),
             StoppedByAmd(_) => &Endless,

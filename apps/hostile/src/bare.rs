@@ -15,6 +15,9 @@ pub const DEBUG: u8 = 1;
 /// See [`DEBUG`].
 pub const ALIGNMENT: u8 = 17;
 
+/// IA32_TSC_DEADLINE.
+pub const DEADLINE: u32 = 0x6e0;
+
 /// Bytes of the stack.
 pub const STACK: usize = 32 << 10;
 

@@ -18,7 +18,7 @@ use microkernel::log;
 
 use self::code::{SLOT, Slot};
 use crate::attacks::Random;
-use crate::bare::{self, Own};
+use crate::bare::{self, DEADLINE, Own};
 use crate::user;
 
 /// Slots of an area, and of its last page one more, which traps.
@@ -38,8 +38,6 @@ const ROUNDS: u64 = 64;
 const REPORT: u64 = 100_000;
 /// TSC ticks after which a stretch that does not end is ended; or after half of them.
 const PATIENCE: u64 = 100_000;
-/// IA32_TSC_DEADLINE.
-const DEADLINE: u32 = 0x6e0;
 const NO_EXECUTE: u64 = 1 << 63;
 const PRESENT: u64 = 1;
 /// The first vector that is no exception.

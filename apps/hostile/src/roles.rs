@@ -6,14 +6,12 @@ use bootinfo::shim;
 use microkernel::arch::cpu;
 use microkernel::log;
 
-use crate::bare;
+use crate::bare::{self, DEADLINE};
 
 /// Milliseconds that are looked at.
 const WINDOW: u64 = 200;
 /// Rounds of the loop between two looks at the clock.
 const ROUNDS: u64 = 1000;
-/// IA32_TSC_DEADLINE.
-const DEADLINE: u32 = 0x6e0;
 
 /// Plays this instance's part in a list with commas.
 pub fn play(list: &str) -> ! {

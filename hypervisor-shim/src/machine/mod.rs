@@ -216,7 +216,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             }
             Exit::Undefined => {
                 instance.vcpu.throw(UNDEFINED, None);
-                self.report(format_args!("an instruction of hypervisors: #UD"));
+                self.report(format_args!("an instruction that no instance has: #UD"));
             }
             // Caches are coherent: there is nothing that a guest must flush.
             Exit::Cache => instance.vcpu.skip(),

@@ -2,9 +2,9 @@
 
 use bootinfo::{PHYSICAL_MAP, shim};
 
-use super::DEADLINE;
 use super::tables::{OPERATIONS, Operand, Operation, PORTS, PRIVILEGED, REGISTERS};
 use crate::attacks::Random;
+use crate::bare::DEADLINE;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 64;

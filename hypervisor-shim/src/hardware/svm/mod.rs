@@ -41,8 +41,9 @@ const INTERCEPTS: u32 = bits(&[0, 1, 3, 5, 15, 18, 19, 22, 24, 26, 27, 28, 29, 3
 /// VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, RDTSCP, ICEBP, WBINVD (QEMU 7.2 takes INVD for it), MONITOR, MWAIT (both),
 /// XSETBV.
 const MORE_INTERCEPTS: u32 = 0x3fff;
-/// Writes of CR4.
-const CONTROL_WRITES: u16 = 1 << 4;
+/// Reads of CR8, which is the APIC's, which is not there; writes of it (QEMU 7.2 ends by an assertion if V_IRQ waits) and of CR4.
+const CONTROL_READS: u16 = 1 << 8;
+const CONTROL_WRITES: u16 = 1 << 8 | 1 << 4;
 /// #DB, #AC, #MC.
 const EXCEPTIONS: u32 = bits(&[1, 17, 18]) as u32;
 /// V_INTR_MASKING: the host's interrupts do not depend on the guest's RFLAGS; V_IRQ; V_IGN_TPR.
@@ -156,6 +157,7 @@ impl Vcpu for Svm {
         let block = pool.take(PAGE, "a guest's state")?;
         // SAFETY: a page of its own, zeroed, in the physical map; any bits are a valid Vmcb.
         let vmcb = unsafe { &mut *((PHYSICAL_MAP + block) as *mut Vmcb) };
+        vmcb.control_reads = CONTROL_READS;
         vmcb.control_writes = CONTROL_WRITES;
         vmcb.exceptions = EXCEPTIONS;
         vmcb.intercepts = INTERCEPTS;
@@ -219,7 +221,7 @@ impl Vcpu for Svm {
             0x51 => Exit::Exception { vector: 17, error: Some(self.vmcb.info1 as u32) },
             0x7f => Exit::Stop(TRIPLE_FAULT),
             0x61 => Exit::NonMaskable,
-            0x80 | 0x82..=0x87 | 0x73 | 0x7a | 0x6f | 0x8a => Exit::Undefined,
+            0x08 | 0x18 | 0x80 | 0x82..=0x87 | 0x73 | 0x7a | 0x6f | 0x8a => Exit::Undefined,
             0x76 | 0x89 => Exit::Cache,
             0x7d => Exit::Stop("a task switch"),
             0x88 => Exit::Stop("ICEBP"),
