@@ -68,8 +68,8 @@ pub enum Exit {
     Refused(u64),
     /// INVD, which would lose what others wrote, or WBINVD.
     Cache,
-    /// It ran for as long as it may without stopping (VT-x's preemption timer); the machine's interrupt that waits, if one does.
-    Slice(Option<u8>),
+    /// It ran for as long as it may without stopping (VT-x's preemption timer).
+    Slice,
 }
 
 impl Exit {
@@ -94,10 +94,10 @@ mod tests {
             (Exit::WriteRegister, "write-msr"),
             (Exit::Window, "window"),
             (Exit::Stop(TRIPLE_FAULT), "stop"),
-            (Exit::Slice(None), "slice"),
+            (Exit::Slice, "slice"),
         ] {
             assert_eq!(EXITS[exit.kind()], name);
         }
-        assert_eq!(Exit::Slice(None).kind(), EXITS.len() - 1);
+        assert_eq!(Exit::Slice.kind(), EXITS.len() - 1);
     }
 }

@@ -265,7 +265,7 @@ fn every_attack_is_stopped_by_vt_x_too() {
 /// Random instructions at ring 0: surely so many (see `apps/hostile`). When the instance that executes them has come to an end, or says
 /// nothing any more, it is started anew with the next seed.
 fn random_instructions(emulator: Emulator, work: &str) {
-    // Time for some reports. In Bochs each character of the log takes 40,000 instructions, at 9,600 baud.
+    // Time for some reports, by the guest's clock: in Bochs a second is 50 million instructions.
     let pause = match emulator {
         Emulator::Qemu => "sleep 0.01",
         Emulator::Bochs => "sleep 1",
@@ -306,7 +306,7 @@ fn random_instructions(emulator: Emulator, work: &str) {
 #[derive(Debug, Default)]
 struct Counted {
     instructions: u64,
-    /// Between exceptions.
+    /// Between exceptions, as was said: they are only printed.
     stretches: u64,
     /// TSC ticks of the last report.
     ticks: u64,
@@ -323,7 +323,7 @@ impl Counted {
             if ticks >= self.ticks + REPORT {
                 self.ticks = ticks;
                 self.instructions += REPORT;
-                self.stretches += stretches;
+                self.stretches = self.stretches.saturating_add(stretches);
             }
         }
         self.instructions > before

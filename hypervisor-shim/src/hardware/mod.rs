@@ -17,6 +17,7 @@ use crate::console::Wire;
 const SERIAL: u16 = 0x3f8;
 const LINE_STATUS: u16 = SERIAL + 5;
 const READY: u64 = 1;
+const OVERRUN: u64 = 2;
 const ROOM: u64 = 0x20;
 
 /// The machine's serial line.
@@ -24,6 +25,8 @@ const ROOM: u64 = 0x20;
 pub struct Serial {
     /// What arrived while something was sent. There may be no interrupt for it.
     arrived: Deque<u8, 256>,
+    /// Bytes arrived for which there was no room.
+    pub lost: bool,
 }
 
 impl Serial {
@@ -32,6 +35,13 @@ impl Serial {
         port::write(SERIAL + 2, 1, 1);
         port::write(SERIAL + 1, 1, 1);
         port::write(SERIAL + 4, 1, 0x0b);
+    }
+
+    /// The line status. That a byte was lost it says once.
+    fn status(&mut self) -> u64 {
+        let status = port::read(LINE_STATUS, 1);
+        self.lost |= status & OVERRUN != 0;
+        status
     }
 
     /// Whether something arrived while something else was sent.
@@ -44,10 +54,9 @@ impl Wire for Serial {
     /// Waiting for room takes as long as a byte on the line, and as many may arrive: the chip keeps 16.
     fn send(&mut self, byte: u8) {
         loop {
-            let status = port::read(LINE_STATUS, 1);
+            let status = self.status();
             if status & READY != 0 {
-                // Full: it is lost, as it would be in the chip.
-                let _ = self.arrived.push_back(port::read(SERIAL, 1) as u8);
+                self.lost |= self.arrived.push_back(port::read(SERIAL, 1) as u8).is_err();
             }
             if status & ROOM != 0 {
                 return port::write(SERIAL, 1, byte.into());
@@ -56,8 +65,8 @@ impl Wire for Serial {
     }
 
     fn receive(&mut self) -> Option<u8> {
-        let waits = || port::read(LINE_STATUS, 1) & READY != 0;
-        self.arrived.pop_front().or_else(|| waits().then(|| port::read(SERIAL, 1) as u8))
+        let arrived = self.arrived.pop_front();
+        arrived.or_else(|| (self.status() & READY != 0).then(|| port::read(SERIAL, 1) as u8))
     }
 }
 

@@ -55,6 +55,15 @@ impl<V: Vcpu> Machine<'_, V> {
         }
     }
 
+    /// All interrupts of the machine that wait, at an exit that comes in their place: to take only the first, and the next at the next such
+    /// exit, was once too slow for bytes that were typed.
+    pub(super) fn take_interrupts(&mut self) -> Flow {
+        while let Some(vector) = V::take_interrupt(false) {
+            self.interrupt(vector);
+        }
+        self.wake()
+    }
+
     /// An interrupt of the machine.
     pub(super) fn interrupt(&mut self, vector: u8) -> Flow {
         if vector == SPURIOUS_VECTOR {
@@ -89,6 +98,9 @@ impl<V: Vcpu> Machine<'_, V> {
                     instance.fire(SERIAL_LINE);
                 }
             }
+        }
+        if core::mem::take(&mut self.console.wire.lost) {
+            self.say(format_args!("input was lost: it came faster than it was taken"));
         }
     }
 

@@ -170,7 +170,8 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     fn answer(&mut self, exit: Exit) -> Flow {
         let instance = &mut self.instances[self.current];
         match exit {
-            Exit::Interrupt(vector) | Exit::Slice(Some(vector)) => return self.interrupt(vector),
+            Exit::Interrupt(vector) => return self.interrupt(vector),
+            Exit::Slice => return self.take_interrupts(),
             Exit::Halt => {
                 instance.vcpu.skip();
                 if !instance.board.pending.is_empty() {
@@ -210,9 +211,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             Exit::Exception { vector, error } => {
                 instance.vcpu.throw(vector, error);
                 // Where exceptions follow each other without an instruction between, Bochs stops the guest for no interrupt.
-                if let Some(vector) = V::take_interrupt(false) {
-                    return self.interrupt(vector);
-                }
+                return self.take_interrupts();
             }
             Exit::Undefined => {
                 instance.vcpu.throw(UNDEFINED, None);
@@ -220,7 +219,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             }
             // Caches are coherent: there is nothing that a guest must flush.
             Exit::Cache => instance.vcpu.skip(),
-            Exit::Window | Exit::Slice(None) => {}
+            Exit::Window => {}
             Exit::NonMaskable => self.last_words(),
             Exit::Memory { address, write } => {
                 let mut nested = Nested::open(instance.nested, V::FORMAT, &mut self.pool);

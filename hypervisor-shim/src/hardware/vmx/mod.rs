@@ -234,7 +234,7 @@ impl Vcpu for Vmx {
             // For a guest that keeps interrupts off: Bochs 2.7 does not stop it for one, whatever the controls say.
             52 => {
                 write(guest::VMX_PREEMPTION_TIMER_VALUE, self.period);
-                Exit::Slice(Self::take_interrupt(false))
+                Exit::Slice
             }
             12 | 36 => Exit::Halt,
             30 => Exit::Port(Self::access()),

@@ -4,7 +4,7 @@
 //! than the rest of this file.
 
 use spin::Mutex;
-use uart_16550::{Config, Uart16550, spec::registers::LSR};
+use uart_16550::{BaudRate, Config, Uart16550, spec::registers::LSR};
 
 use super::{BARE, port};
 
@@ -19,7 +19,7 @@ static FOUND: Mutex<bool> = Mutex::new(false);
 pub fn init() {
     // SAFETY: the kernel owns the port until root gives it to a driver, and after that only to report a panic.
     if let Ok(mut uart) = unsafe { Uart16550::new_port(DATA) }
-        && uart.init(Config::default()).is_ok()
+        && uart.init(Config { baud_rate: BaudRate::Baud115200, ..Config::default() }).is_ok()
     {
         *FOUND.lock() = true;
     }
