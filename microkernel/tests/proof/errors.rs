@@ -7,9 +7,9 @@ use abi::{Error, Kind, Op, Tag, object::*, root, tag::Flags};
 use microkernel::{irq::Progress, thread::Owed};
 
 use crate::{
-    conditions::{Scene, call_endpoint, receive},
     inspect::at,
     pair::{Pair, slots::*},
+    scene::{Scene, call_endpoint, receive},
     world::{Call, Event},
 };
 

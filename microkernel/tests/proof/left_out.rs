@@ -11,8 +11,8 @@ use bootinfo::{Acpi, BootInfo, Image, MemoryKind, MemoryRange, Range, Segment};
 use microkernel::{arch::paging, boot};
 
 use crate::{
-    conditions::{Scene, call_endpoint, receive, reply_recv},
     pair::{Pair, slots::*},
+    scene::{Scene, call_endpoint, receive, reply_recv},
     world::{Call, ENTRY, Event, World},
 };
 

@@ -13,6 +13,7 @@ mod left_out;
 mod model;
 mod pair;
 mod random;
+mod scene;
 mod snapshot;
 mod world;
 
