@@ -270,9 +270,13 @@ fn random_instructions(emulator: Emulator, work: &str) {
         Emulator::Qemu => "sleep 0.01",
         Emulator::Bochs => "sleep 1",
     };
-    let wanted = match std::env::var_os("POSTERN_LONG") {
-        Some(_) => 2_000_000_000,
-        None => 20_000_000,
+    let wanted = match (
+        std::env::var("POSTERN_INSTRUCTIONS"),
+        std::env::var_os("POSTERN_LONG"),
+    ) {
+        (Ok(number), _) => number.parse().expect("POSTERN_INSTRUCTIONS is a number"),
+        (_, Some(_)) => 2_000_000_000,
+        _ => 20_000_000,
     };
     let seed = std::env::var("POSTERN_SEED").unwrap_or("0x9e3779b97f4a7c15".into());
     let options = Options {
