@@ -8,7 +8,7 @@ use microkernel::log;
 use super::{Flow, Machine};
 use crate::hardware::pci::Ports;
 use crate::setup;
-use crate::vcpu::Vcpu;
+use crate::vcpu::{State, Vcpu};
 
 /// #GP.
 const PROTECTION: u8 = 13;
@@ -75,12 +75,9 @@ impl<V: Vcpu> Machine<'_, V> {
         log!("KERNEL PANIC: shim: non-maskable interrupt");
         for number in 0..self.instances.len() {
             let instance = &self.instances[number];
-            let (state, exits) = (instance.vcpu.state(), Exits(instance.exits));
-            log!(
-                "instance {number}: rip {:#x}, flags {:#x}, exits:{exits}",
-                state.rip,
-                state.flags
-            );
+            let State { rip, flags, .. } = instance.vcpu.state();
+            let exits = Exits(instance.exits);
+            log!("instance {number}: rip {rip:#x}, flags {flags:#x}, exits:{exits}");
         }
         log!("instance {} runs", self.current);
         log!("KERNEL PANIC END");

@@ -219,7 +219,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             }
             // Caches are coherent: there is nothing that a guest must flush.
             Exit::Cache => instance.vcpu.skip(),
-            Exit::Window => {}
+            Exit::Window | Exit::Call | Exit::Identify => {}
             Exit::NonMaskable => self.last_words(),
             Exit::Memory { address, write } => {
                 let mut nested = Nested::open(instance.nested, V::FORMAT, &mut self.pool);
@@ -234,7 +234,6 @@ impl<'a, V: Vcpu> Machine<'a, V> {
             Exit::Refused(code) => {
                 return self.stop(format_args!("the processor refuses its state ({code:#x})"));
             }
-            Exit::Call | Exit::Identify => {}
         }
         Flow::On
     }
@@ -242,8 +241,7 @@ impl<'a, V: Vcpu> Machine<'a, V> {
     fn identify(&mut self) -> Flow {
         let (number, khz) = (self.current as u32, self.khz);
         let instance = &mut self.instances[self.current];
-        let restarts = instance.restarts as u32;
-        let cr4 = instance.vcpu.state().cr4;
+        let (restarts, cr4) = (instance.restarts as u32, instance.vcpu.state().cr4);
         let registers = instance.vcpu.registers();
         let (leaf, subleaf) = (registers[RAX] as u32, registers[RCX] as u32);
         let real = core::arch::x86_64::__cpuid_count(leaf, subleaf);
